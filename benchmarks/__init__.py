@@ -1,0 +1,1 @@
+"""Measurements that print figures and judge nothing: timings are too noisy for tests."""

@@ -1,0 +1,1 @@
+"""Everything that computes: models, chat, conversion and training. Knows no window."""

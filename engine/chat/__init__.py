@@ -1,0 +1,1 @@
+"""Talking to a model: sampling, streaming, prompt caches and stored conversations."""

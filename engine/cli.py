@@ -1,0 +1,317 @@
+"""The command line: a thin shell that renders the events of jobs. Knows no model; the window is handed to it.
+
+Exit status: 0 done, 2 the input is at fault, 1 a bug of ours, 130 interrupted. With `--json` standard output carries
+one event a line and nothing else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Protocol
+
+import typer
+
+from engine import config, jobs, places
+from engine.config import Sampling, Settings
+from engine.errors import UserError, failed
+from engine.events import (
+    Cancelled,
+    Done,
+    Event,
+    Failed,
+    Finding,
+    ModelFetched,
+    ModelFound,
+    ModelLoaded,
+    Note,
+    Progress,
+    ReplyFinished,
+    Token,
+)
+from engine.events import to_json as as_json
+
+
+class OpenWindow(Protocol):
+    """Opens the window or drives its self-test; the exit status."""
+
+    def __call__(self, self_test: bool = ..., shots: str | None = ...) -> int: ...
+
+
+app = typer.Typer(
+    name="mlx-grpo",
+    help="Convert any checkpoint to MLX, chat with it and improve it by GRPO. With no command the window opens.",
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="A model folder, a Hugging Face id, or an alias such as starter.")
+]
+System = Annotated[str, typer.Option(help="What the model is told about how to answer.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one event a line as JSON.")]
+Adapter = Annotated[str, typer.Option(metavar="FOLDER", help="A LoRA or DoRA adapter to put on the model.")]
+Trust = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model. It can do anything.")
+]
+Precision = Annotated[str, typer.Option(help=str(Settings.model_fields["precision"].description))]
+
+
+def run(words: list[str], open_window: OpenWindow | None = None) -> None:
+    """Carry out a command line and leave the process with its exit status."""
+    app(words, obj=open_window)
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Drive the real window through its workflow on the starter model.")
+    ] = False,
+    shots: Annotated[str | None, typer.Option(metavar="DIR", help="Where the self-test saves its pictures.")] = None,
+) -> None:
+    """Open the window where no command is named."""
+    if context.invoked_subcommand is None:
+        if context.obj is None:
+            raise typer.BadParameter("The window is opened by mlx-grpo; here a command is needed. See --help.")
+        raise typer.Exit(context.obj(self_test=self_test, shots=shots))
+
+
+def sampling_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option for each field of `Sampling`, passed on as `sampling`."""
+    signature = inspect.signature(command, eval_str=True)
+    options = []
+    for name, field in Sampling.model_fields.items():
+        several = name == "stop"
+        option = typer.Option(f"--{name.replace('_', '-')}", help=field.description, show_default=field.default != ())
+        options.append(
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=[] if several else field.default,
+                annotation=Annotated[list[str] if several else field.annotation, option],
+            )
+        )
+
+    def wrapped(**values: Any) -> None:
+        chosen = {name: values.pop(name) for name in Sampling.model_fields}
+        chosen["stop"] = tuple(chosen["stop"])
+        command(sampling=chosen, **values)
+
+    kept = [parameter for name, parameter in signature.parameters.items() if name != "sampling"]
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in kept] + options
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    return wrapped
+
+
+@app.command()
+@sampling_options
+def generate(
+    sampling: dict[str, Any],
+    model: Model = "starter",
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What to answer; - reads standard input.")] = "",
+    system: System = "",
+    raw: Annotated[bool, typer.Option("--raw", help="Continue the bare text, without the chat template.")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Print the answer as it comes.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print speed and length on standard error.")] = False,
+    chat: Annotated[bool, typer.Option("--chat", hidden=True)] = False,
+    adapter: Adapter = "",
+    trust_remote_code: Trust = False,
+    precision: Precision = "auto",
+    json: Json = False,
+) -> None:
+    """Answer one prompt."""
+    load = _load(model, precision, adapter, trust_remote_code)
+    if chat:
+        _converse(load, system, sampling, json)
+        return
+
+    def request() -> jobs.Request:
+        text = sys.stdin.read() if prompt == "-" else prompt
+        return jobs.Generate(load, text, system, raw, config.build(Sampling, sampling))
+
+    leave(present(_job(request), json=json, stream=stream, verbose=verbose))
+
+
+@app.command()
+@sampling_options
+def chat(
+    sampling: dict[str, Any],
+    model: Model = "starter",
+    system: System = "",
+    adapter: Adapter = "",
+    trust_remote_code: Trust = False,
+    precision: Precision = "auto",
+    json: Json = False,
+) -> None:
+    """Talk to a model; /help lists what else can be said."""
+    _converse(_load(model, precision, adapter, trust_remote_code), system, sampling, json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Say what this machine can run, and what is wrong with it."""
+    leave(present(_job(jobs.Examine), json=json))
+
+
+models = typer.Typer(help="Models on this computer and on the Hugging Face Hub.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+
+@models.command("list")
+def list_models(json: Json = False) -> None:
+    """List the usable models on this computer."""
+    leave(present(_job(jobs.ListModels), json=json))
+
+
+@models.command("download")
+def download(
+    repository: Annotated[str, typer.Argument(metavar="ID", help="A Hugging Face id, owner/model.")],
+    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit.")] = None,
+    json: Json = False,
+) -> None:
+    """Fetch a model from the Hugging Face Hub."""
+    leave(present(_job(lambda: jobs.Download(repository, revision)), json=json))
+
+
+def _converse(load: jobs.LoadModel, system: str, sampling: dict[str, Any], json: bool) -> None:
+    def events() -> Iterator[Event]:
+        from engine.chat.terminal import converse
+
+        template = jobs.Generate(load, "", system, sampling=config.build(Sampling, sampling))
+        yield from converse(template, jobs.Workbench(), quiet=json)
+
+    leave(present(events(), json=json, stream=True))
+
+
+def _load(model: str, precision: str, adapter: str, trust_remote_code: bool) -> jobs.LoadModel:
+    return jobs.LoadModel(model, precision, adapter=adapter, trust_remote_code=trust_remote_code, fetch=True)
+
+
+def _job(request: Callable[[], jobs.Request]) -> Iterator[Event]:
+    """The request's events; made lazily, so that an error in making it is an event too."""
+    yield from jobs.start(request(), jobs.Workbench())
+
+
+def present(steps: Iterator[Event], *, json: bool, stream: bool = False, verbose: bool = False) -> Event:
+    """Print events as they come; the ending."""
+    show = (lambda event: _print(as_json(event))) if json else _Renderer(stream, verbose)
+    ending: Event = Done()
+    try:
+        for event in steps:
+            show(event)
+    except KeyboardInterrupt:
+        # Closing runs the job's `finally` blocks before the process goes.
+        steps.close()  # type: ignore[attr-defined]
+        ending = Cancelled()
+    except BrokenPipeError:
+        # The reader went away (`| head`); what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
+    except Exception as exception:
+        ending = failed(exception)
+        if not isinstance(exception, UserError):
+            _log(ending)
+    show(ending)
+    return ending
+
+
+def leave(ending: Event) -> None:
+    """Leave with the exit status of an ending."""
+    if isinstance(ending, Failed):
+        raise typer.Exit(2 if ending.fault == "input" else 1)
+    if isinstance(ending, Cancelled):
+        raise typer.Exit(130)
+
+
+class _Renderer:
+    """Events as a person reads them in a terminal: answers on standard output, all else on standard error."""
+
+    def __init__(self, stream: bool, verbose: bool) -> None:
+        self._stream, self._verbose = stream, verbose
+        self._progress = False
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self._show_progress(event)
+            return
+        self._clear_progress()
+        match event:
+            case Token() if self._stream:
+                sys.stdout.write(event.text)
+                sys.stdout.flush()
+            case ReplyFinished():
+                _print("" if self._stream else event.text)
+                if self._verbose:
+                    _say(reply_summary(event))
+            case ModelLoaded() if self._verbose:
+                _say(f"{event.name}: {event.parameters / 1e6:,.1f} million parameters, {event.bits:g} bits")
+            case Note():
+                _say(event.text)
+            case ModelFound():
+                bits = f"{event.bits} bits" if event.bits else "not quantised"
+                _print(f"{event.name}  {event.model_type}, {event.weights / 1e6:,.0f} MB, {bits}")
+            case ModelFetched():
+                _print(event.folder)
+            case Finding():
+                mark = {"ok": "ok   ", "hint": "hint ", "wrong": "WRONG"}[event.state]
+                _print(f"{mark}  {event.subject}: {event.found}" + (f"\n       {event.remedy}" * bool(event.remedy)))
+            case Failed():
+                _say("\n".join(part for part in (event.what, event.why, event.remedy) if part))
+                if event.fault == "bug":
+                    _say(f"Details are in {places.log_file()}")
+
+    def _show_progress(self, event: Progress) -> None:
+        if not sys.stderr.isatty():
+            return
+        share = f" {100 * event.done / event.total:3.0f} %" if event.total else ""
+        sys.stderr.write(f"\r\x1b[K{event.what}{share}  {event.detail[:50]}")
+        sys.stderr.flush()
+        self._progress = True
+
+    def _clear_progress(self) -> None:
+        if self._progress:
+            sys.stderr.write("\r\x1b[K")
+            self._progress = False
+
+
+def reply_summary(event: ReplyFinished) -> str:
+    """One line on how an answer went."""
+    return (
+        f"{event.completion_tokens} tokens, {event.tokens_per_second:.1f} tokens/s, "
+        f"first token after {event.first_token_seconds:.2f} s, "
+        f"{event.prompt_tokens} prompt tokens ({event.cached_tokens} known), ended by: {event.stop_reason}, "
+        f"seed {event.seed}"
+    )
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def _log(ending: Failed) -> None:
+    path = places.log_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger("mlx_grpo")
+    handler = logging.FileHandler(path, encoding="utf-8")
+    logger.addHandler(handler)
+    logger.error("%s %s\n%s", ending.what, ending.why, ending.details)
+    logger.removeHandler(handler)
+    handler.close()
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:])

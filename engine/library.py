@@ -1,0 +1,199 @@
+"""Models on this computer's disk: finding them by name and describing them. Loads nothing and knows no model class."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine import places
+from engine.errors import UserError
+
+ALIASES = {"starter": "the demonstration model that comes with the program"}
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """What a model folder says about itself without being loaded.
+
+    `weights` is the size of the weight files in bytes, `bits` the stated quantisation (0: none), `context` the
+    tokens it can attend to (0: not stated).
+    """
+
+    name: str
+    folder: Path
+    model_type: str
+    weights: int
+    bits: int
+    context: int
+    demonstration: bool
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name has the form `owner/model` and is not a folder here."""
+    return bool(_HUB_ID.fullmatch(name)) and not Path(name).expanduser().exists()
+
+
+def locate(name: str) -> Path | None:
+    """The folder of a model named by alias, folder or Hub id; None for a Hub id that is not on this computer.
+
+    Raises:
+        UserError: the name is empty, or names a folder that does not exist or is a file.
+    """
+    name = name.strip()
+    if not name:
+        raise UserError("No model is named.", "", "Give a model folder, a Hugging Face id, or: starter")
+    if name in ALIASES:
+        return places.starter_folder()
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder.absolute()
+    if folder.is_file():
+        raise UserError(
+            "{name} is a file, not a model folder.",
+            "A model is a folder with config.json, weights and a tokenizer.",
+            "Give the folder the file is in.",
+            name=name,
+        )
+    converted = places.models_folder() / name
+    if converted.is_dir():
+        return converted
+    if is_hub_id(name):
+        from engine import hub
+
+        return hub.cached(name)
+    raise UserError(
+        "There is no model at {name}.",
+        "The folder does not exist.",
+        "Check the path, give a Hugging Face id such as mlx-community/Qwen2.5-0.5B-Instruct-4bit, or use: starter",
+        name=name,
+    )
+
+
+def describe(folder: Path, name: str = "") -> ModelFiles:
+    """Read what a model folder says about itself.
+
+    Raises:
+        UserError: it is no model folder, or a part of it is missing or damaged.
+    """
+    name = name or display_name(folder)
+    config = read_config(folder)
+    nested = config.get("text_config")
+    text = nested if isinstance(nested, dict) else {}
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or not model_type:
+        raise UserError(
+            "{name} does not say what kind of model it is.",
+            "Its config.json has no model_type.",
+            "Get the folder again from where it came, or convert the original checkpoint.",
+            name=name,
+        )
+    quantization = config.get("quantization") or config.get("quantization_config") or {}
+    context = config.get("max_position_embeddings") or text.get("max_position_embeddings") or 0
+    return ModelFiles(
+        name=name,
+        folder=folder,
+        model_type=model_type,
+        weights=sum(path.stat().st_size for path in weight_files(folder, name)),
+        bits=int(quantization.get("bits", 0)) if isinstance(quantization, dict) else 0,
+        context=context if isinstance(context, int) else 0,
+        demonstration=folder == places.starter_folder(),
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of config.json.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        missing_folder = not folder.is_dir()
+        raise UserError(
+            "There is no model at {folder}." if missing_folder else "{folder} is not a model folder.",
+            "The folder does not exist." if missing_folder else "It has no config.json.",
+            "Choose the folder that holds config.json, the weights (.safetensors) and the tokenizer.",
+            folder=folder,
+        ) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        config = error
+    if not isinstance(config, dict):
+        raise UserError(
+            "The config.json in {folder} is damaged.",
+            "{reason}",
+            "Get this file again from where the model came.",
+            folder=folder,
+            reason=config if isinstance(config, Exception) else "It does not hold a JSON object.",
+        )
+    return config
+
+
+def weight_files(folder: Path, name: str = "") -> list[Path]:
+    """The weight files that belong to the model: those its index names, else all `model*.safetensors`.
+
+    Raises:
+        UserError: there are none, or one that the index names is missing.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            named = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                "The list of weight files in {folder} is damaged.",
+                "model.safetensors.index.json cannot be read: {reason}",
+                "Get this file again from where the model came.",
+                folder=folder,
+                reason=error,
+            ) from error
+        files = [folder / file for file in named]
+    else:
+        files = sorted(folder.glob("model*.safetensors"))
+    missing = [path.name for path in files if not path.is_file()]
+    if missing or not files:
+        raise UserError(
+            "{name} has no weights." if not files else "Weight files of {name} are missing.",
+            "There is no model.safetensors in {folder}." if not files else "Not there: {missing}",
+            "If the model has other weight files (.bin, .pt, .gguf), convert it first; else get it again.",
+            name=name or display_name(folder),
+            folder=folder,
+            missing=", ".join(missing[:5]),
+        )
+    return files
+
+
+def display_name(folder: Path) -> str:
+    """What to call a model folder: the alias, the Hub id of a cache folder, or the folder's own name."""
+    if folder == places.starter_folder():
+        return "starter"
+    if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
+        return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
+    return folder.name
+
+
+def on_disk() -> Iterator[ModelFiles]:
+    """Every usable model in the program, the Models folder and the Hugging Face cache; broken ones are passed over."""
+    for folder in _candidates():
+        try:
+            yield describe(folder)
+        except (UserError, OSError):
+            continue
+
+
+def _candidates() -> Iterator[Path]:
+    yield places.starter_folder()
+    yield from sorted(path.parent for path in places.models_folder().glob("*/config.json"))
+    home = os.environ.get("HF_HOME", "~/.cache/huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE", f"{home}/hub")).expanduser()
+    for repository in sorted(cache.glob("models--*")):
+        snapshots = sorted(repository.glob("snapshots/*/config.json"), key=lambda path: path.stat().st_mtime)
+        if snapshots:
+            yield snapshots[-1].parent

@@ -1,0 +1,52 @@
+"""Where the program keeps its files. Knows no format and creates nothing until asked.
+
+`$MLX_GRPO_HOME` puts everything under one folder: for tests, and for a person who wants it on another disk.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+_APP = "MLX-GRPO"
+
+
+def _place(system_folder: str, name: str) -> Path:
+    home = os.environ.get("MLX_GRPO_HOME")
+    return (Path(home).expanduser() if home else Path(system_folder)) / name
+
+
+def settings_file() -> Path:
+    """The one TOML file of settings."""
+    return _place(platformdirs.user_config_dir(_APP, appauthor=False), "settings.toml")
+
+
+def conversations_file() -> Path:
+    """The SQLite file of all conversations."""
+    return _place(platformdirs.user_data_dir(_APP, appauthor=False), "conversations.sqlite3")
+
+
+def models_folder() -> Path:
+    """Where models that were converted here live."""
+    return _place(platformdirs.user_data_dir(_APP, appauthor=False), "Models")
+
+
+def log_file() -> Path:
+    """What the program noted about its own errors."""
+    return _place(platformdirs.user_log_dir(_APP, appauthor=False), "mlx-grpo.log")
+
+
+def configs_folder() -> Path:
+    """The lists and run settings that come with the program."""
+    import configs
+
+    return Path(configs.__path__[0])
+
+
+def starter_folder() -> Path:
+    """The demonstration model that comes with the program."""
+    import resources
+
+    return Path(resources.__path__[0]) / "starter"

@@ -1,0 +1,252 @@
+"""A model in memory: loading it step by step, and giving its memory back. Knows no conversation and no window.
+
+`load` is the one way a model of any architecture is loaded.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import backend, library, memory, model_config
+from engine.errors import UserError
+from engine.events import Event, ModelLoaded, Progress
+from engine.library import ModelFiles
+
+if TYPE_CHECKING:
+    import mlx.core as mx
+    from mlx.nn.layers.base import Module
+    from mlx_lm.models.cache import LRUPromptCache
+    from mlx_lm.tokenizer_utils import TokenizerWrapper
+
+# Weights are read in pieces of this many bytes, so that progress is visible and a load can be stopped.
+_PIECE = 64 * 1024**2
+_KEPT_CONVERSATIONS = 8
+
+
+@dataclass(slots=True)
+class ModelSession:
+    """A loaded model with its tokenizer and the prompts it remembers. Used by one thread, the one that loaded it."""
+
+    files: ModelFiles
+    model: Module
+    tokenizer: TokenizerWrapper
+    prompts: LRUPromptCache = field(repr=False)
+
+    def close(self) -> int:
+        """Give the model's memory back; the number of bytes freed."""
+        import mlx.core as mx
+
+        before = mx.get_active_memory() + mx.get_cache_memory()
+        self.prompts.trim_to(n_sequences=0)
+        del self.model, self.tokenizer, self.prompts
+        gc.unfreeze()
+        gc.collect()
+        mx.clear_cache()
+        return max(0, before - mx.get_active_memory() - mx.get_cache_memory())
+
+
+def load(folder: str | Path, dtype: str | None = None) -> tuple[Module, TokenizerWrapper]:
+    """Load the model in a folder.
+
+    Args:
+        folder: a model folder; an alias or a Hugging Face id that is on this computer works too.
+        dtype: "float32", "bfloat16" or "float16" to compute in; None keeps the stored type.
+
+    Returns:
+        the model (`model(ids, cache=...)` gives logits of shape (batch, time, vocabulary)) and its tokenizer.
+
+    Raises:
+        UserError: the folder holds no usable model.
+    """
+    session = drain(open_session(str(folder), precision=dtype or "stored"))
+    return session.model, session.tokenizer
+
+
+def drain(steps: Generator[Event, None, ModelSession]) -> ModelSession:
+    """Run the generator to its end and return its result, dropping the events."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+def open_session(
+    name: str,
+    *,
+    precision: str = "auto",
+    memory_limit: int = 0,
+    adapter: str = "",
+    trust_remote_code: bool = False,
+) -> Generator[Event, None, ModelSession]:
+    """Load the model of this name: folder, alias, or a Hugging Face id that is on this computer.
+
+    Args:
+        precision: as `Settings.precision`; "auto" computes in float32 on a CPU, where other types are slow.
+        memory_limit: in bytes; 0 takes what the machine recommends.
+        adapter: a folder with adapter_config.json and adapters.safetensors to put on the model; "" for none.
+        trust_remote_code: run Python code that comes with the model.
+
+    Yields:
+        Progress of imports and of weights in bytes, at last ModelLoaded.
+
+    Raises:
+        UserError: there is no such model, it is damaged, unsupported, or too large.
+    """
+    started = time.perf_counter()
+    folder = library.locate(name)
+    if folder is None:
+        raise UserError(
+            "{name} is not on this computer yet.",
+            "It was not found in the Hugging Face cache.",
+            "Download it first: mlx-grpo models download {name}",
+            name=name,
+        )
+    files = library.describe(folder)
+    yield from backend.imports()
+    backend.prepare()
+    model_config.check_supported(files)
+    stored = library.read_config(files.folder)
+    dtype = model_config.computing_type(precision, stored)
+    memory.require(files.name, int(files.weights * model_config.growth(dtype, stored)), memory_limit)
+
+    import mlx.core as mx
+    from mlx_lm.models.cache import LRUPromptCache
+    from mlx_lm.utils import compute_bits_per_weight, get_total_parameters
+
+    yield Progress("Reading the model", 0, files.weights, "bytes", files.name)
+    model, config = _build(files, trust_remote_code)
+    if adapter:
+        model = _adapt(model, Path(adapter).expanduser())
+    if dtype is not None:
+        model.set_dtype(dtype)
+    yield from _materialise(model, files)
+
+    yield Progress("Reading the tokenizer", 0, None, "", files.name)
+    tokenizer = _load_tokenizer(files, config, trust_remote_code)
+    gc.collect()
+    # A full collection over 300,000 objects of the imports takes 50 ms; frozen, they are not looked at again.
+    gc.freeze()
+    yield ModelLoaded(
+        name=files.name,
+        folder=str(files.folder),
+        model_type=files.model_type,
+        parameters=int(get_total_parameters(model)),
+        bits=round(float(compute_bits_per_weight(model)), 2),
+        memory=sum(array.nbytes for array in _weights(model)),
+        context=files.context,
+        has_chat_template=bool(tokenizer.has_chat_template),
+        demonstration=files.demonstration,
+        seconds=time.perf_counter() - started,
+    )
+    prompts = LRUPromptCache(max_size=_KEPT_CONVERSATIONS, max_bytes=memory.available(memory_limit) // 4)
+    mx.reset_peak_memory()
+    return ModelSession(files, model, tokenizer, prompts)
+
+
+def _build(files: ModelFiles, trust_remote_code: bool) -> tuple[Module, dict[str, Any]]:
+    """The model with its weights still unread, and its configuration."""
+    from mlx_lm.utils import load_model
+
+    config = library.read_config(files.folder)
+    try:
+        model, config = load_model(
+            files.folder,
+            lazy=True,
+            model_config=model_config.rotary_settings(config),
+            trust_remote_code=trust_remote_code,
+        )
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise UserError(
+            "{name} cannot be loaded.",
+            "{reason}",
+            "The files are damaged or not as config.json says. Get the model again, or convert the original once more.",
+            name=files.name,
+            reason=_shortened(error),
+        ) from error
+    return model, config
+
+
+def _adapt(model: Module, adapter: Path) -> Module:
+    from mlx_lm.utils import load_adapters
+
+    try:
+        model = load_adapters(model, str(adapter))
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            "The adapter {adapter} cannot be put on this model.",
+            "{reason}",
+            "Give a folder with adapter_config.json and adapters.safetensors that was trained from this model.",
+            adapter=adapter,
+            reason=_shortened(error),
+        ) from error
+    model.eval()
+    return model
+
+
+def _materialise(model: Module, files: ModelFiles) -> Generator[Event, None, None]:
+    """Read the weights piece by piece."""
+    piece: list[mx.array] = []
+    pending = done = 0
+    arrays = _weights(model)
+    total = sum(array.nbytes for array in arrays)
+    for array in arrays:
+        piece.append(array)
+        pending += array.nbytes
+        if pending >= _PIECE:
+            _evaluate(piece, files)
+            done, pending = done + pending, 0
+            piece.clear()
+            yield Progress("Reading the model", done, total, "bytes", files.name)
+    _evaluate(piece, files)
+    yield Progress("Reading the model", total, total, "bytes", files.name)
+
+
+def _weights(model: Module) -> list[mx.array]:
+    from mlx.utils import tree_flatten
+
+    leaves: Any = tree_flatten(model.parameters())  # type: ignore[no-untyped-call]
+    return [array for _, array in leaves]
+
+
+def _evaluate(arrays: list[mx.array], files: ModelFiles) -> None:
+    import mlx.core as mx
+
+    try:
+        mx.eval(arrays)
+    except RuntimeError as error:
+        if "read" not in str(error).lower():
+            raise
+        raise UserError(
+            "A weight file of {name} is cut short or cannot be read.",
+            "{reason}",
+            "Get the model again; the download or copy was probably interrupted.",
+            name=files.name,
+            reason=_shortened(error),
+        ) from error
+
+
+def _load_tokenizer(files: ModelFiles, config: dict[str, Any], trust_remote_code: bool) -> TokenizerWrapper:
+    from mlx_lm.utils import load_tokenizer
+
+    try:
+        extra = {"trust_remote_code": True} if trust_remote_code else {}
+        return load_tokenizer(files.folder, extra, eos_token_ids=config.get("eos_token_id"))
+    except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise UserError(
+            "The tokenizer of {name} cannot be loaded.",
+            "{reason}",
+            "The folder needs tokenizer.json (or tokenizer.model) and tokenizer_config.json. Get these files again.",
+            name=files.name,
+            reason=_shortened(error),
+        ) from error
+
+
+def _shortened(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:297] + "…"

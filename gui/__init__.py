@@ -1,0 +1,1 @@
+"""The window: pages and widgets that show events. Knows no model code."""

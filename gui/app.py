@@ -1,0 +1,102 @@
+"""Starts the window: application, looks, error handling. Knows the window as a whole; imports no model code."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import sys
+import traceback
+from types import TracebackType
+from typing import TextIO
+
+from PySide6.QtWidgets import QApplication
+
+from engine import places
+from engine.errors import UserError
+from engine.events import Failed
+from gui import theme
+from gui.text import tr
+
+# Threads that compute give way to the window this often, in seconds.
+SWITCH_INTERVAL = 0.002
+
+
+def run(self_test: bool = False, shots: str | None = None) -> int:
+    """Open the window and stay until it is closed; the exit status."""
+    if self_test:
+        from gui.self_test import run_self_test
+
+        return run_self_test(shots)
+    application = make_application(sys.argv)
+    log = _open_log()
+    from gui.desk import Desk
+    from gui.window import MainWindow
+
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        desk = Desk()
+    except UserError as error:
+        return _cannot_start(error)
+    _report_uncaught(desk)
+    window = MainWindow(desk)
+    window.show()
+    status = application.exec()
+    faulthandler.disable()
+    log.stream.close()
+    return status
+
+
+def make_application(arguments: list[str]) -> QApplication:
+    """The application with its name and looks."""
+    application = QApplication(arguments)
+    application.setApplicationName("MLX-GRPO")
+    application.setApplicationDisplayName("MLX-GRPO")
+    application.setDesktopFileName("mlx-grpo")
+    theme.install(application)
+    return application
+
+
+def _open_log() -> logging.StreamHandler[TextIO]:
+    """Errors go to the log file, a native crash's stack too."""
+    path = places.log_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler: logging.StreamHandler[TextIO] = logging.StreamHandler(path.open("a", encoding="utf-8"))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    faulthandler.enable(handler.stream)
+    return handler
+
+
+def _report_uncaught(desk: object) -> None:
+    """An exception that nobody caught is logged and shown; the window goes on."""
+    notices = desk.notices  # type: ignore[attr-defined]
+
+    def report(kind: type[BaseException], error: BaseException, stack: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            QApplication.quit()
+            return
+        details = "".join(traceback.format_exception(kind, error, stack))
+        logging.getLogger("gui").error("%s", details)
+        notices.error(error if isinstance(error, UserError) else _as_failed(error, details))
+
+    sys.excepthook = report
+
+
+def _as_failed(error: BaseException, details: str) -> Failed:
+    return Failed(
+        tr("Something went wrong inside the program."),
+        f"{type(error).__name__}: {error}",
+        tr("This is a fault of ours. Please report it with the details below."),
+        "bug",
+        details,
+    )
+
+
+def _cannot_start(error: UserError) -> int:
+    """The conversations cannot be opened: say so in a dialog, there is no window yet."""
+    from PySide6.QtWidgets import QMessageBox
+
+    box = QMessageBox(QMessageBox.Icon.Warning, "MLX-GRPO", error.what)
+    box.setInformativeText(f"{error.why}\n\n{error.remedy}")
+    box.exec()
+    return 2

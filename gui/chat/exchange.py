@@ -1,0 +1,52 @@
+"""One answer under way: starts it and gathers what comes. Knows the lane and the store, no widget."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Signal
+
+from engine.config import Sampling
+from engine.events import Event, ModelLoaded, Progress, PromptRead, Token
+from engine.jobs import Reply
+from gui.desk import Desk
+
+
+class Exchange(QObject):
+    """The writing of one stored assistant message. `text` is all that came so far."""
+
+    reading = Signal(int, int)
+    written = Signal(str)
+    loading = Signal(object)
+    loaded = Signal(object)
+    ended = Signal(object)
+
+    def __init__(self, desk: Desk, conversation: int, message: int, model: str, sampling: Sampling) -> None:
+        super().__init__(desk)
+        self.conversation = conversation
+        self.message = message
+        self.text = ""
+        self._job = desk.compute.submit(Reply(desk.load_request(model), desk.database, message, sampling))
+        self._job.events.connect(self._on_events)
+        self._job.ended.connect(self._on_ended)
+
+    def stop(self) -> None:
+        """Keep what was written and end."""
+        self._job.cancel()
+
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        pieces = []
+        for event in events:
+            if isinstance(event, Token):
+                pieces.append(event.text)
+            elif isinstance(event, PromptRead):
+                self.reading.emit(event.done, event.total)
+            elif isinstance(event, Progress):
+                self.loading.emit(event)
+            elif isinstance(event, ModelLoaded):
+                self.loaded.emit(event)
+        if text := "".join(pieces):
+            self.text += text
+            self.written.emit(text)
+
+    def _on_ended(self, ending: object) -> None:
+        self.ended.emit(ending)
+        self.deleteLater()

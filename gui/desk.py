@@ -1,0 +1,60 @@
+"""What the pages share: settings, lanes, the conversation store and the door for messages. Knows no widget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from engine import config, places
+from engine.chat.conversations import Conversations
+from engine.config import Settings
+from engine.errors import UserError
+from engine.jobs import LoadModel
+from engine.workers import ComputeLane, NetworkLane
+from gui.notices import Notices
+
+
+class Desk(QObject):
+    """One for the life of the window; lives on the window's thread."""
+
+    settings_changed = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.notices = Notices(self)
+        self.settings = Settings()
+        self.database: Path = places.conversations_file()
+        self.store = Conversations(self.database)
+        self.store.recover()
+        self.compute = ComputeLane(self)
+        self.network = NetworkLane(self)
+
+    def read_settings(self) -> None:
+        """Take the settings from their file; a damaged file is reported and left as it is."""
+        try:
+            self.settings = config.read(Settings, places.settings_file())
+        except UserError as error:
+            self.notices.error(error)
+        self.settings_changed.emit(self.settings)
+
+    def change_settings(self, settings: Settings) -> None:
+        """Have these settings in force and on disk."""
+        if settings == self.settings:
+            return
+        self.settings = settings
+        self.settings_changed.emit(settings)
+        try:
+            config.write(settings, places.settings_file())
+        except OSError as error:
+            self.notices.error(error)
+
+    def load_request(self, model: str) -> LoadModel:
+        """How this model is to be loaded under the settings in force."""
+        return LoadModel(model, self.settings.precision, self.settings.memory_limit * 1024**2)
+
+    def close(self) -> None:
+        """End the jobs and give everything back."""
+        self.network.close()
+        self.compute.close()
+        self.store.close()

@@ -1,0 +1,205 @@
+"""Drives the real window through its workflow on the starter model and takes a picture a page and appearance.
+
+Knows the window as a person does: it types, clicks and looks. Each step must really happen, or the test fails.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QToolButton, QWidget
+
+from engine import places
+from engine.chat.conversations import Message
+from gui import theme
+from gui.text import tr
+
+_LIMIT = 120.0
+
+
+class SelfTestError(Exception):
+    """A step did not happen."""
+
+
+def run_self_test(shots: str | None) -> int:
+    """Run every step in a home of its own; 0 only if each really happened."""
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["MLX_GRPO_HOME"] = home
+        try:
+            SelfTest(Path(shots) if shots else None).run()
+        except SelfTestError as error:
+            _say(f"FAILED: {error}")
+            return 1
+    _say("The self-test passed.")
+    return 0
+
+
+class SelfTest:
+    """The workflow: start, ask, stop, ask again, go on, change a setting, look at every page."""
+
+    def __init__(self, shots: Path | None) -> None:
+        from gui.app import make_application
+        from gui.desk import Desk
+        from gui.window import MainWindow
+
+        self._shots = shots
+        if shots is not None:
+            shots.mkdir(parents=True, exist_ok=True)
+        existing = QApplication.instance()
+        self._application = existing if isinstance(existing, QApplication) else make_application(["mlx-grpo"])
+        theme.current().wish("light")
+        self._window = MainWindow(Desk())
+        self._chat = self._window.chat
+
+    def run(self) -> None:
+        """Every step in order.
+
+        Raises:
+            SelfTestError: names the step that did not happen.
+        """
+        try:
+            for step in (
+                self._opens,
+                self._loads_the_starter,
+                self._answers,
+                self._answers_again,
+                self._goes_on,
+                self._stops,
+                self._reports_a_bad_model,
+                self._remembers_conversations,
+                self._changes_a_setting,
+                self._shows_small,
+            ):
+                step()
+                _say(f"ok  {step.__name__.strip('_').replace('_', ' ')}")
+        finally:
+            self._window.close()
+
+    def _opens(self) -> None:
+        self._window.desk.settings = self._window.desk.settings.model_copy(update={"appearance": "light"})
+        self._window.resize(1280, 800)
+        self._window.show()
+        self._until("the window is visible", self._window.isVisible)
+
+    def _loads_the_starter(self) -> None:
+        self._until("the starter model is loaded", lambda: self._chat.loaded is not None)
+        self._check("it is the demonstration model", bool(self._chat.loaded and self._chat.loaded.demonstration))
+        self._check("the empty page says what to do", self._chat.welcome.isVisible())
+        self._picture("chat-empty")
+
+    def _answers(self) -> None:
+        self._type("What is 47 + 38?")
+        self._until("an answer is under way", lambda: self._chat.answering)
+        self._until("the answer is complete", lambda: not self._chat.answering)
+        answer = self._last()
+        self._check("the answer has the form it was taught", "<answer>" in answer.text)
+        self._check("its speed was measured", answer.stats is not None and answer.stats.tokens_per_second > 0)
+
+    def _answers_again(self) -> None:
+        first = self._last().id
+        self._chat.regenerate_last()
+        self._until("the second answer is complete", lambda: not self._chat.answering)
+        store = self._window.desk.store
+        self._check("both answers are kept", store.siblings(self._last().id) == [first, self._last().id])
+
+    def _goes_on(self) -> None:
+        self._type("83 - 27")
+        self._until("the second turn is answered", lambda: not self._chat.answering)
+        stats = self._last().stats
+        self._check("only what is new was read", stats is not None and stats.cached_tokens > stats.prompt_tokens // 2)
+        self._picture("chat")
+
+    def _stops(self) -> None:
+        self._chat.new_conversation()
+        self._type("What is 64 + 19?")
+        QTest.keyClick(self._chat.composer.edit, Qt.Key.Key_Escape)
+        self._until("Escape ended the answer", lambda: not self._chat.answering)
+
+    def _reports_a_bad_model(self) -> None:
+        self._chat.load("/no/such/model")
+        self._until("the error is shown", self._window.notice.isVisible)
+        self._check("it names the model", "/no/such/model" in self._window.notice.text())
+        self._picture("chat-error")
+        self._chat.load("starter")
+        self._until("a good model loads after a bad one", lambda: self._chat.loaded is not None)
+
+    def _remembers_conversations(self) -> None:
+        first = self._window.desk.store.all()[-1]
+        self._chat.open_conversation(first.id)
+        self._check("four messages are there", len(self._window.desk.store.path(first.id)) == 4)
+        panel = self._child(self._chat.header, QToolButton, tr("Settings of this conversation"))
+        QTest.mouseClick(panel, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+        self._check("the side panel opens", self._chat.inspector.isVisible())
+        self._picture("chat-panel")
+        QTest.mouseClick(panel, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+
+    def _changes_a_setting(self) -> None:
+        self._window.go("settings")
+        self._picture("settings")
+        desk = self._window.desk
+        desk.change_settings(desk.settings.model_copy(update={"send_key": "command-return"}))
+        self._check("the setting is on disk", "command-return" in places.settings_file().read_text("utf-8"))
+
+    def _shows_small(self) -> None:
+        self._window.go("chat")
+        self._window.resize(900, 600)
+        self._picture("chat-small")
+
+    # Tools
+
+    def _type(self, text: str) -> None:
+        edit = self._chat.composer.edit
+        QTest.keyClicks(edit, text)
+        QTest.keyClick(edit, Qt.Key.Key_Return)
+
+    def _last(self) -> Message:
+        return self._window.desk.store.path(self._chat.conversation or 0)[-1]
+
+    def _child(self, parent: QWidget, kind: type[QToolButton], name: str) -> QToolButton:
+        for child in parent.findChildren(kind):
+            if child.accessibleName() == name:
+                return child
+        raise SelfTestError(f"there is no control named {name}")
+
+    def _until(self, what: str, done: Callable[[], bool]) -> None:
+        end = time.monotonic() + _LIMIT
+        while not done():
+            if time.monotonic() > end:
+                raise SelfTestError(f"waited in vain until {what}")
+            self._application.processEvents()
+            time.sleep(0.002)
+
+    def _check(self, what: str, happened: bool) -> None:
+        if not happened:
+            raise SelfTestError(f"it is not so that {what}")
+
+    def _picture(self, name: str) -> None:
+        if self._shots is None:
+            return
+        for appearance in ("light", "dark"):
+            theme.current().wish(appearance)
+            self._settle()
+            path = self._shots / f"{name}-{appearance}.png"
+            if not self._window.grab().save(str(path)):
+                raise SelfTestError(f"the picture {path} could not be saved")
+        theme.current().wish("light")
+
+    def _settle(self) -> None:
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            self._application.processEvents()
+            time.sleep(0.005)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""The page of the program's settings. Knows no file format."""

@@ -1,0 +1,1 @@
+"""Files that come with the program: the starter model, icons, texts."""

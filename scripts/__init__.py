@@ -1,0 +1,1 @@
+"""Scripts that set up the environment and write generated pages."""
