@@ -235,7 +235,8 @@ def _load_tokenizer(files: ModelFiles, config: dict[str, Any], trust_remote_code
     from mlx_lm.utils import load_tokenizer
 
     try:
-        extra = {"trust_remote_code": True} if trust_remote_code else {}
+        # Said outright: where it is not, transformers asks on the terminal.
+        extra = {"trust_remote_code": trust_remote_code}
         return load_tokenizer(files.folder, extra, eos_token_ids=config.get("eos_token_id"))
     except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise UserError(

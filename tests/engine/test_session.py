@@ -154,6 +154,11 @@ def broken(folder: Path, how: str) -> None:
                 (folder / name).unlink()
         case "bad tokenizer":
             (folder / "tokenizer.json").write_text("{")
+        case "tokenizer code":
+            settings = json.loads((folder / "tokenizer_config.json").read_text())
+            settings |= {"tokenizer_class": "Mine", "auto_map": {"AutoTokenizer": ["mine.Mine", None]}}
+            (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+            (folder / "mine.py").write_text("raise SystemExit('executed')")
         case "code":
             change(folder, model_file="model.py")
             (folder / "model.py").write_text("raise SystemExit('executed')")
@@ -183,6 +188,7 @@ def change(folder: Path, **values: object) -> None:
         ("no tokenizer", "tokenizer"),
         ("bad tokenizer", "tokenizer"),
         ("code", "model.py"),
+        ("tokenizer code", "tokenizer"),
     ],
 )
 def test_a_broken_folder_gets_sentences(tmp_path: Path, how: str, word: str) -> None:
