@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Run `mlx-grpo`; with no words it opens the window."""
-    if len(sys.argv) == 1:
-        raise SystemExit(open_window())
-    from engine.cli import run
+    _open_closed_streams()
+    try:
+        if len(sys.argv) == 1:
+            raise SystemExit(open_window())
+        from engine.cli import run
 
-    run(sys.argv[1:], open_window)
+        run(sys.argv[1:], open_window)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 def open_window(self_test: bool = False, shots: str | None = None) -> int:
@@ -19,6 +24,14 @@ def open_window(self_test: bool = False, shots: str | None = None) -> int:
     from gui.app import run
 
     return run(self_test=self_test, shots=shots)
+
+
+def _open_closed_streams() -> None:
+    """Where a standard stream is closed, the next file opened would take its number and be mistaken for it."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        name = ("stdin", "stdout", "stderr")[number]
+        setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+    os.close(number)
 
 
 if __name__ == "__main__":

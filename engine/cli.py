@@ -65,7 +65,7 @@ Precision = Annotated[str, typer.Option(help=str(Settings.model_fields["precisio
 
 def run(words: list[str], open_window: OpenWindow | None = None) -> None:
     """Carry out a command line and leave the process with its exit status."""
-    app(words, obj=open_window)
+    app(words, obj=open_window, prog_name="mlx-grpo")
 
 
 @app.callback(invoke_without_command=True)
@@ -304,9 +304,13 @@ def _say(line: str) -> None:
 
 def _log(ending: Failed) -> None:
     path = places.log_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError:
+        _say(ending.details)  # there is no better place for it
+        return
     logger = logging.getLogger("mlx_grpo")
-    handler = logging.FileHandler(path, encoding="utf-8")
     logger.addHandler(handler)
     logger.error("%s %s\n%s", ending.what, ending.why, ending.details)
     logger.removeHandler(handler)

@@ -151,7 +151,7 @@ def read(model: type[M], path: Path) -> M:
         values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         values = {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UserError(
             "The settings file {path} cannot be read.",
             "{reason}",

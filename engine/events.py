@@ -97,12 +97,13 @@ class PromptRead:
 class Token:
     """A piece of the answer became readable; `text` may be empty while a character is incomplete.
 
-    `token` is the sampled id, `logprob` its natural-log probability under the model before any sampling filter.
+    `token` is the sampled id, `logprob` its natural-log probability under the model before any sampling filter; both
+    are None for text that was held back to the end.
     """
 
     text: str
-    token: int
-    logprob: float
+    token: int | None
+    logprob: float | None
 
 
 @dataclass(frozen=True, slots=True)

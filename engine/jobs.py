@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -194,9 +195,9 @@ def _reply(request: Reply, bench: Workbench) -> Iterator[Event]:
     text, saved, error = "", time.monotonic(), ""
     state: State = "stopped"
     stats: ReplyFinished | None = None
-    with Conversations(request.database) as store:
+    with Conversations(request.database) as store, closing(_answer(request, bench, store)) as answer:
         try:
-            for event in _answer(request, bench, store):
+            for event in answer:
                 if isinstance(event, Token):
                     text += event.text
                     if time.monotonic() - saved >= _SAVE_SECONDS:
@@ -213,7 +214,7 @@ def _reply(request: Reply, bench: Workbench) -> Iterator[Event]:
             store.finish(request.message, text, state, stats=stats, error=error)
 
 
-def _answer(request: Reply, bench: Workbench, store: Conversations) -> Iterator[Event]:
+def _answer(request: Reply, bench: Workbench, store: Conversations) -> Generator[Event, None, None]:
     """Stream the answer to the branch of the conversation that ends in the message to be written."""
     *before, message = store.ancestors(request.message)
     if not before or not before[-1].text.strip():
@@ -237,7 +238,8 @@ def command_line(request: Request) -> list[str]:
     """
     match request:
         case Generate():
-            words = ["generate", "--model", request.load.model, "--prompt", request.prompt]
+            words = ["generate", "--model", request.load.model, f"--prompt={request.prompt}"]
+            words += ["--trust-remote-code"] if request.load.trust_remote_code else []
             words += ["--precision", request.load.precision]
             words += ["--adapter", request.load.adapter] if request.load.adapter else []
             words += ["--system", request.system] if request.system else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ class ModelFiles:
 
 def is_hub_id(name: str) -> bool:
     """Whether a name has the form `owner/model` and is not a folder here."""
-    return bool(_HUB_ID.fullmatch(name)) and not Path(name).expanduser().exists()
+    return bool(_HUB_ID.fullmatch(name)) and not places.expand(name).exists()
 
 
 def locate(name: str) -> Path | None:
@@ -50,7 +49,7 @@ def locate(name: str) -> Path | None:
         raise UserError("No model is named.", "", "Give a model folder, a Hugging Face id, or: starter")
     if name in ALIASES:
         return places.starter_folder()
-    folder = Path(name).expanduser()
+    folder = places.expand(name)
     if folder.is_dir():
         return folder.absolute()
     if folder.is_file():
@@ -100,10 +99,15 @@ def describe(folder: Path, name: str = "") -> ModelFiles:
         folder=folder,
         model_type=model_type,
         weights=sum(path.stat().st_size for path in weight_files(folder, name)),
-        bits=int(quantization.get("bits", 0)) if isinstance(quantization, dict) else 0,
-        context=context if isinstance(context, int) else 0,
+        bits=_whole(quantization.get("bits")) if isinstance(quantization, dict) else 0,
+        context=_whole(context),
         demonstration=folder == places.starter_folder(),
     )
+
+
+def _whole(value: object) -> int:
+    """A positive whole number of a config that may hold anything; 0 for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -123,7 +127,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             "Choose the folder that holds config.json, the weights (.safetensors) and the tokenizer.",
             folder=folder,
         ) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         config = error
     if not isinstance(config, dict):
         raise UserError(
@@ -184,16 +188,16 @@ def on_disk() -> Iterator[ModelFiles]:
     for folder in _candidates():
         try:
             yield describe(folder)
-        except (UserError, OSError):
+        except (UserError, OSError, ValueError, TypeError):
             continue
 
 
 def _candidates() -> Iterator[Path]:
     yield places.starter_folder()
     yield from sorted(path.parent for path in places.models_folder().glob("*/config.json"))
-    home = os.environ.get("HF_HOME", "~/.cache/huggingface")
-    cache = Path(os.environ.get("HF_HUB_CACHE", f"{home}/hub")).expanduser()
-    for repository in sorted(cache.glob("models--*")):
+    from huggingface_hub import constants
+
+    for repository in sorted(Path(constants.HF_HUB_CACHE).glob("models--*")):
         snapshots = sorted(repository.glob("snapshots/*/config.json"), key=lambda path: path.stat().st_mtime)
         if snapshots:
             yield snapshots[-1].parent

@@ -31,8 +31,10 @@ def available(limit: int = 0) -> int:
         for line in Path("/proc/meminfo").read_text("ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
-    import mlx.core as mx
-
+    try:
+        import mlx.core as mx
+    except ImportError:
+        return installed() * 3 // 4
     recommended = mx.device_info().get("max_recommended_working_set_size")
     return int(recommended) if recommended else installed() * 3 // 4
 

@@ -15,7 +15,15 @@ _APP = "MLX-GRPO"
 
 def _place(system_folder: str, name: str) -> Path:
     home = os.environ.get("MLX_GRPO_HOME")
-    return (Path(home).expanduser() if home else Path(system_folder)) / name
+    return (expand(home) if home else Path(system_folder)) / name
+
+
+def expand(name: str) -> Path:
+    """A path with `~` replaced; one of an unknown person stays as it is."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
 
 
 def settings_file() -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import backend, library, memory, model_config
+from engine import backend, library, memory, model_config, places
 from engine.errors import UserError
 from engine.events import Event, ModelLoaded, Progress
 from engine.library import ModelFiles
@@ -116,13 +116,28 @@ def open_session(
     memory.require(files.name, int(files.weights * model_config.growth(dtype, stored)), memory_limit)
 
     import mlx.core as mx
+
+    try:
+        return (yield from _read(files, dtype, adapter, trust_remote_code, memory_limit, started))
+    except BaseException:
+        # What was read goes back at once, so that the next model finds the room.
+        gc.collect()
+        mx.clear_cache()
+        raise
+
+
+def _read(
+    files: ModelFiles, dtype: Any, adapter: str, trust_remote_code: bool, memory_limit: int, started: float
+) -> Generator[Event, None, ModelSession]:
+    """Read weights and tokenizer into memory."""
+    import mlx.core as mx
     from mlx_lm.models.cache import LRUPromptCache
     from mlx_lm.utils import compute_bits_per_weight, get_total_parameters
 
     yield Progress("Reading the model", 0, files.weights, "bytes", files.name)
     model, config = _build(files, trust_remote_code)
     if adapter:
-        model = _adapt(model, Path(adapter).expanduser())
+        model = _adapt(model, places.expand(adapter))
     if dtype is not None:
         model.set_dtype(dtype)
     yield from _materialise(model, files)
@@ -161,7 +176,7 @@ def _build(files: ModelFiles, trust_remote_code: bool) -> tuple[Module, dict[str
             model_config=model_config.rotary_settings(config),
             trust_remote_code=trust_remote_code,
         )
-    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except Exception as error:  # other people's files go through other people's code
         raise UserError(
             "{name} cannot be loaded.",
             "{reason}",
@@ -177,7 +192,7 @@ def _adapt(model: Module, adapter: Path) -> Module:
 
     try:
         model = load_adapters(model, str(adapter))
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # other people's files go through other people's code
         raise UserError(
             "The adapter {adapter} cannot be put on this model.",
             "{reason}",
@@ -238,7 +253,7 @@ def _load_tokenizer(files: ModelFiles, config: dict[str, Any], trust_remote_code
         # Said outright: where it is not, transformers asks on the terminal.
         extra = {"trust_remote_code": trust_remote_code}
         return load_tokenizer(files.folder, extra, eos_token_ids=config.get("eos_token_id"))
-    except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError) as error:
+    except Exception as error:  # other people's files go through other people's code
         raise UserError(
             "The tokenizer of {name} cannot be loaded.",
             "{reason}",

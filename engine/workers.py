@@ -6,6 +6,7 @@ at most one batch of events a frame.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -27,6 +28,7 @@ from PySide6.QtCore import (
 )
 
 from engine import events, jobs, scheduler
+from engine.errors import failed
 from engine.events import Cancelled, Ending, Event, Failed
 from engine.scheduler import Scheduler
 
@@ -65,7 +67,6 @@ Post = Callable[[Job, Event], None]
 class Lane(QObject):
     """What all lanes share: events gathered on any thread reach the jobs' signals on this object's thread."""
 
-    idle = Signal()
     _arrived = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -88,10 +89,13 @@ class Lane(QObject):
         """
         job = Job(request, self)
         self._open.add(job)
-        if self._closed:
-            self._post(job, Cancelled())
-        else:
-            self._begin(job)
+        try:
+            if self._closed:
+                self._post(job, Cancelled())
+            else:
+                self._begin(job)
+        except Exception as exception:
+            self._post(job, failed(exception))
         return job
 
     def control(self, job: Job, command: str) -> None:
@@ -142,8 +146,6 @@ class Lane(QObject):
                 job.running = False
                 job.ended.emit(ending)
                 job.deleteLater()
-        if not self._open:
-            self.idle.emit()
 
 
 class ComputeLane(Lane):
@@ -263,7 +265,10 @@ class _Child(QObject):
         super().__init__(parent)
         self._job, self._post = job, post
         self._ending: Ending | None = None
+        self._cancelled = False
         self._process = QProcess(self)
+        self._process.setStandardInputFile(QProcess.nullDevice())
+        self._process.started.connect(self._started)
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.finished.connect(self._finished)
         self._process.errorOccurred.connect(self._failed)
@@ -272,6 +277,7 @@ class _Child(QObject):
         self._process.start(_COMMAND[0], [*_COMMAND[1:], *jobs.command_line(self._job.request)])
 
     def control(self, command: str) -> None:
+        self._cancelled |= command == "cancel"
         if self._process.state() != QProcess.ProcessState.Running:
             return
         pid = self._process.processId()
@@ -288,9 +294,20 @@ class _Child(QObject):
             self._process.waitForFinished()
 
     @Slot()
+    def _started(self) -> None:
+        if self._cancelled:
+            self.control("cancel")
+
+    @Slot()
     def _read(self) -> None:
         while self._process.canReadLine():
-            event = events.from_json(self._process.readLine().toStdString())
+            line = self._process.readLine().toStdString()
+            try:
+                event = events.from_json(line)
+            except (ValueError, TypeError):
+                # Code that comes with a model may print what it likes.
+                logging.getLogger(__name__).info("not an event: %s", line)
+                continue
             if isinstance(event, Ending):
                 # Said when the process is gone too, so that an ended job leaves nothing behind.
                 self._ending = event
@@ -307,7 +324,8 @@ class _Child(QObject):
             "bug",
             self._process.readAllStandardError().toStdString()[-4000:],
         )
-        self._post(self._job, self._ending or unexpected)
+        # Interrupted before it could say so, as while it still imports, it is cancelled all the same.
+        self._post(self._job, self._ending or (Cancelled() if self._cancelled else unexpected))
 
     @Slot()
     def _failed(self) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import os
+import signal
 import sys
 import traceback
 from types import TracebackType
 from typing import TextIO
 
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication, QWidget
 
 from engine import places
-from engine.errors import UserError
+from engine.errors import UserError, explain
 from engine.events import Failed
 from gui import theme
 from gui.text import tr
@@ -27,23 +30,52 @@ def run(self_test: bool = False, shots: str | None = None) -> int:
         from gui.self_test import run_self_test
 
         return run_self_test(shots)
+    if has_no_display():
+        sys.stderr.write("There is no display. Use the command line (mlx-grpo --help), or mlx-grpo --self-test.\n")
+        return 2
     application = make_application(sys.argv)
-    log = _open_log()
     from gui.desk import Desk
     from gui.window import MainWindow
 
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         desk = Desk()
-    except UserError as error:
-        return _cannot_start(error)
+    except (UserError, OSError) as error:
+        return _cannot_start(explain(error))
+    log = _open_log()
     _report_uncaught(desk)
     window = MainWindow(desk)
+    interrupted = _close_on_signals(window)
     window.show()
     status = application.exec()
+    window.close()
     faulthandler.disable()
-    log.stream.close()
-    return status
+    if log is not None:
+        log.stream.close()
+    return 130 if interrupted else status
+
+
+def has_no_display() -> bool:
+    """Whether a window cannot be shown here: Linux without a screen."""
+    wanted = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    return sys.platform == "linux" and not any(os.environ.get(name) for name in wanted)
+
+
+def _close_on_signals(window: QWidget) -> list[int]:
+    """Have Ctrl-C and a request to end close the window in order; the signals that came."""
+    came: list[int] = []
+
+    def close(number: int, _frame: object) -> None:
+        came.append(number)
+        QTimer.singleShot(0, window.close)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, close)
+    # Python looks at its signals only while Python runs; Qt alone would let them wait.
+    timer = QTimer(window, interval=200)
+    timer.timeout.connect(lambda: None)
+    timer.start()
+    return came
 
 
 def make_application(arguments: list[str]) -> QApplication:
@@ -56,11 +88,14 @@ def make_application(arguments: list[str]) -> QApplication:
     return application
 
 
-def _open_log() -> logging.StreamHandler[TextIO]:
-    """Errors go to the log file, a native crash's stack too."""
+def _open_log() -> logging.StreamHandler[TextIO] | None:
+    """Errors go to the log file, a native crash's stack too; the program goes on where there can be none."""
     path = places.log_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler: logging.StreamHandler[TextIO] = logging.StreamHandler(path.open("a", encoding="utf-8"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler: logging.StreamHandler[TextIO] = logging.StreamHandler(path.open("a", encoding="utf-8"))
+    except OSError:
+        return None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)
     faulthandler.enable(handler.stream)
@@ -72,9 +107,6 @@ def _report_uncaught(desk: object) -> None:
     notices = desk.notices  # type: ignore[attr-defined]
 
     def report(kind: type[BaseException], error: BaseException, stack: TracebackType | None) -> None:
-        if issubclass(kind, KeyboardInterrupt):
-            QApplication.quit()
-            return
         details = "".join(traceback.format_exception(kind, error, stack))
         logging.getLogger("gui").error("%s", details)
         notices.error(error if isinstance(error, UserError) else _as_failed(error, details))

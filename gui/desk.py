@@ -24,6 +24,7 @@ class Desk(QObject):
         super().__init__(parent)
         self.notices = Notices(self)
         self.settings = Settings()
+        self._damaged = False
         self.database: Path = places.conversations_file()
         self.store = Conversations(self.database)
         self.store.recover()
@@ -34,7 +35,8 @@ class Desk(QObject):
         """Take the settings from their file; a damaged file is reported and left as it is."""
         try:
             self.settings = config.read(Settings, places.settings_file())
-        except UserError as error:
+        except (UserError, OSError) as error:
+            self._damaged = True
             self.notices.error(error)
         self.settings_changed.emit(self.settings)
 
@@ -45,6 +47,11 @@ class Desk(QObject):
         self.settings = settings
         self.settings_changed.emit(settings)
         try:
+            if self._damaged:
+                # What could not be read is the person's work; it is put aside, not written over.
+                path = places.settings_file()
+                path.replace(path.with_name(f"{path.name}.damaged"))
+                self._damaged = False
             config.write(settings, places.settings_file())
         except OSError as error:
             self.notices.error(error)

@@ -96,7 +96,7 @@ def _chat_menu(window: MainWindow) -> None:
     _add(menu, tr("Stop the Answer"), window.chat.stop, "Ctrl+.")
     _add(menu, tr("Answer Again"), window.chat.regenerate_last, "Ctrl+R")
     menu.addSeparator()
-    _add(menu, tr("Delete Conversation"), lambda: _delete(window), "Ctrl+Backspace")
+    _add(menu, tr("Delete Conversation"), lambda: _delete(window), "Ctrl+Shift+Backspace")
 
 
 def _delete(window: MainWindow) -> None:

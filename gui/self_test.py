@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QApplication, QToolButton, QWidget
 
 from engine import places
 from engine.chat.conversations import Message
+from engine.errors import explain
 from gui import theme
 from gui.text import tr
 
@@ -39,6 +40,10 @@ def run_self_test(shots: str | None) -> int:
         except SelfTestError as error:
             _say(f"FAILED: {error}")
             return 1
+        except OSError as error:
+            words = explain(error)
+            _say(f"{words.what} {words.why} {words.remedy}")
+            return 2
     _say("The self-test passed.")
     return 0
 
@@ -54,6 +59,8 @@ class SelfTest:
         self._shots = shots
         if shots is not None:
             shots.mkdir(parents=True, exist_ok=True)
+        self._uncaught: list[str] = []
+        sys.excepthook = lambda kind, error, _stack: self._uncaught.append(f"{kind.__name__}: {error}")
         existing = QApplication.instance()
         self._application = existing if isinstance(existing, QApplication) else make_application(["mlx-grpo"])
         theme.current().wish("light")
@@ -80,6 +87,7 @@ class SelfTest:
                 self._shows_small,
             ):
                 step()
+                self._check(f"nothing went wrong unseen: {self._uncaught}", not self._uncaught)
                 _say(f"ok  {step.__name__.strip('_').replace('_', ' ')}")
         finally:
             self._window.close()

@@ -24,11 +24,8 @@ class StatusStrip(QStatusBar):
         self.setSizeGripEnabled(False)
         self.setAccessibleName(tr("Status"))
         self.work = QLabel()
-        self.work.setAccessibleName(tr("Running job"))
         self.device = QLabel()
-        self.device.setAccessibleName(tr("Device"))
         self.memory = QLabel()
-        self.memory.setAccessibleName(tr("Memory"))
         for label in (self.work, self.device, self.memory):
             label.setProperty("role", "caption")
         self.setContentsMargins(theme.SMALL, 0, theme.MEDIUM, 0)

@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 
 from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication
 
@@ -239,8 +239,3 @@ def _style_sheet(colours: Colours) -> str:
     sizes = {"caption": CAPTION, "body": BODY, "reading": READING, "heading": HEADING, "title": TITLE, "radius": RADIUS}
     values = {field.name: getattr(colours, field.name) for field in fields(colours)} | sizes
     return Template((_FOLDER / "style.qss").read_text("utf-8")).substitute(values)
-
-
-def is_offscreen() -> bool:
-    """Whether no window can be seen (tests, the self-test without a display)."""
-    return QGuiApplication.platformName() == "offscreen"

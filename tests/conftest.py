@@ -29,6 +29,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MLX_GRPO_HOME", str(folder))
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("HF_HOME", str(folder / "huggingface"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "huggingface" / "hub"))
     return folder
 
 

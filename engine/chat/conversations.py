@@ -110,7 +110,7 @@ class Conversations:
         interrupted = 0
         # A process that is gone does not come back, so this may be asked before the lock is taken.
         for writer in writers:
-            if schema.process(int(writer.split()[0])) == writer:
+            if writer and schema.process(int(writer.split()[0])) == writer:
                 continue
             with self._database.transaction():
                 ended = self._database.rows(

@@ -17,6 +17,7 @@ PLAIN_STOPS = ("\nUser:",)
 
 def encode_text(tokenizer: TokenizerWrapper, text: str) -> list[int]:
     """The ids of a bare text, with the beginning mark the tokenizer puts before it."""
+    _require_text(text)
     begins = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)
     return list(tokenizer.encode(text, add_special_tokens=not begins))
 
@@ -31,6 +32,7 @@ def encode_chat(tokenizer: TokenizerWrapper, turns: Sequence[tuple[str, str]], s
     Raises:
         UserError: the model's chat template refuses the conversation.
     """
+    _require_text(system, *(text for _, text in turns))
     messages = [{"role": role, "content": text} for role, text in turns]
     if not tokenizer.has_chat_template:
         told = [{"role": "system", "content": system}] if system else []
@@ -47,15 +49,32 @@ def encode_chat(tokenizer: TokenizerWrapper, turns: Sequence[tuple[str, str]], s
 
 
 def _render(tokenizer: TokenizerWrapper, messages: list[dict[str, str]]) -> list[int]:
-    from jinja2.exceptions import TemplateError
-
     try:
         ids: Any = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True)
-    except (TemplateError, ValueError, TypeError) as error:
+    except Exception as error:  # a template is a program of other people
         raise UserError(
             "This model's chat template cannot show the conversation.",
             "{reason}",
-            "Start a new conversation, or leave the system prompt empty.",
+            "Start a new conversation, leave the system prompt empty, or get the model again: it may be damaged.",
             reason=str(error) or type(error).__name__,
         ) from error
+    if not ids:
+        raise UserError(
+            "This model's chat template shows nothing of the conversation.",
+            "It was rendered, and no text came of it.",
+            "Get the model again: its chat_template is damaged.",
+        )
     return list(ids)
+
+
+def _require_text(*texts: str) -> None:
+    """Refuse what came from bytes that are no text."""
+    for text in texts:
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise UserError(
+                "The message is not text.",
+                "It holds bytes that are not UTF-8.",
+                "Save it as UTF-8 and try again.",
+            ) from error

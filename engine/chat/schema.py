@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from engine.errors import UserError
+from engine.errors import UserError, explain
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -147,7 +147,10 @@ class Database:
             UserError: the file is damaged, newer, not one of ours, or may not be used. It is left as it was.
         """
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise explain(error) from error
         with _explaining(path):
             self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
@@ -250,10 +253,16 @@ def process(pid: int) -> str:
     """A running process as `pid start-time`, because its pid alone is given again; "" where none runs."""
     try:
         os.kill(pid, 0)
-        state, start = _state_and_start(pid)
-    except (ProcessLookupError, FileNotFoundError, PermissionError):
+    except (ProcessLookupError, PermissionError):
         # Not permitted: the pid has gone to another user.
         return ""
+    try:
+        state, start = _state_and_start(pid)
+    except FileNotFoundError:
+        return ""
+    except OSError:
+        # A sandbox may forbid looking; then the pid has to do.
+        return f"{pid} "
     # A zombie has ended; only its parent has not asked yet.
     return "" if state.startswith("Z") else f"{pid} {start}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -79,14 +80,19 @@ def stream_reply(
             if watch.found:
                 reason = "stop string"
                 break
+    except GeneratorExit:
+        session.prompts.insert_cache(session.files.folder, known, cache)
+        raise
     finally:
         steps.close()
-        session.prompts.insert_cache(session.files.folder, known if count else known[:-1], cache)
+    # After any other exception the cache may hold more than `known` says, and is dropped.
+    session.prompts.insert_cache(session.files.folder, known, cache)
     detokenizer.finalize()
     rest = watch.feed(detokenizer.last_segment) + watch.finish()
+    reason = "stop string" if watch.found else reason
     if rest:
         pieces.append(rest)
-        yield Token(rest, known[-1], 0.0)
+        yield Token(rest, None, None)
     finished = ReplyFinished(
         text="".join(pieces),
         stop_reason=reason,
@@ -142,10 +148,10 @@ def _read_prompt(session: ModelSession, ids: list[int]) -> Generator[Event, None
             if time.perf_counter() - began < _STEP_SECONDS / 2:
                 step = min(step * 2, _LAST_STEP)
             yield PromptRead(done, len(ids), cached)
-    finally:
+    except GeneratorExit:
+        session.prompts.insert_cache(place, ids[:done], cache, cache_type="user")
+        raise
+    if done > cached and not can_trim_prompt_cache(cache):
         # A cache that cannot be cut back serves the next turn only from here, where the answer has not begun.
-        if done > cached and (done < len(ids) - 1 or not can_trim_prompt_cache(cache)):
-            import copy
-
-            session.prompts.insert_cache(place, ids[:done], copy.deepcopy(cache), cache_type="user")
+        session.prompts.insert_cache(place, ids[:done], copy.deepcopy(cache), cache_type="user")
     return cache, cached

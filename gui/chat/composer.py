@@ -33,8 +33,11 @@ class MessageEdit(QPlainTextEdit):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._sends(event.modifiers()):
             self.sent.emit()
-            return
-        super().keyPressEvent(event)
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.insertPlainText("\n")
+            self.ensureCursorVisible()
+        else:
+            super().keyPressEvent(event)
 
     def resizeEvent(self, event: QEvent) -> None:
         super().resizeEvent(event)  # type: ignore[arg-type]
@@ -109,16 +112,13 @@ class Composer(QFrame):
         self._answering = answering
         self._update()
 
-    def set_text(self, text: str) -> None:
-        """Put a text into the field, ready to be changed or sent."""
-        self.edit.setPlainText(text)
-        self.edit.moveCursor(self.edit.textCursor().MoveOperation.End)
-        self.edit.setFocus()
+    def clear(self) -> None:
+        """Empty the field, once its text is stored."""
+        self.edit.clear()
 
     def _send(self) -> None:
         text = self.edit.toPlainText().strip()
         if text and not self._answering:
-            self.edit.clear()
             self.send.emit(text)
 
     def _press(self) -> None:

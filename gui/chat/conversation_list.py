@@ -155,7 +155,10 @@ class ConversationList(QWidget):
         index = self.view.indexAt(position)
         if not index.isValid():
             return
+        # The list may be reordered while the menu is open, so the conversation is remembered, not its row.
+        conversation = index.data(ID)
         menu = QMenu(self)
-        menu.addAction(tr("Rename"), lambda: self.view.edit(index))
-        menu.addAction(tr("Delete"), lambda: self.deleted.emit(index.data(ID)))
-        menu.exec(self.view.viewport().mapToGlobal(position))
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(tr("Rename"), lambda: self.view.edit(self.model.row_of(conversation)))
+        menu.addAction(tr("Delete"), lambda: self.deleted.emit(conversation))
+        menu.popup(self.view.viewport().mapToGlobal(position))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 
 from engine.config import Sampling
-from engine.events import Event, ModelLoaded, Progress, PromptRead, Token
+from engine.events import Event, ModelLoaded, ModelUnloaded, Progress, PromptRead, Token
 from engine.jobs import Reply
 from gui.desk import Desk
 
@@ -17,6 +17,7 @@ class Exchange(QObject):
     written = Signal(str)
     loading = Signal(object)
     loaded = Signal(object)
+    unloaded = Signal()
     ended = Signal(object)
 
     def __init__(self, desk: Desk, conversation: int, message: int, model: str, sampling: Sampling) -> None:
@@ -41,6 +42,8 @@ class Exchange(QObject):
                 self.reading.emit(event.done, event.total)
             elif isinstance(event, Progress):
                 self.loading.emit(event)
+            elif isinstance(event, ModelUnloaded):
+                self.unloaded.emit()
             elif isinstance(event, ModelLoaded):
                 self.loaded.emit(event)
         if text := "".join(pieces):

@@ -25,7 +25,6 @@ class ChatHeader(QFrame):
         self.picker = ModelPicker()
         self.state = QLabel()
         self.state.setProperty("role", "caption")
-        self.state.setAccessibleName(tr("State of the model"))
         self.bar = QProgressBar(textVisible=False)
         self.bar.setAccessibleName(tr("Loading progress"))
         self.bar.setFixedHeight(_BAR)

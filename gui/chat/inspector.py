@@ -66,6 +66,7 @@ class Inspector(QFrame):
 
     def flush(self) -> None:
         """Announce what was typed and not announced yet."""
+        self.form.settings()
         if self._timer.isActive():
             self._timer.stop()
             self._announce()

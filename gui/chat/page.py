@@ -6,26 +6,25 @@ import dataclasses
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from engine import jobs
-from engine.chat.conversations import Message
+from engine.chat.conversations import Message, State
 from engine.config import Sampling
+from engine.errors import UserError
 from engine.events import Event, Failed, ModelFound, ModelLoaded, Progress
 from engine.workers import Job
-from gui import theme
 from gui.chat.composer import Composer
 from gui.chat.conversation_list import ConversationList
 from gui.chat.exchange import Exchange
 from gui.chat.header import ChatHeader
 from gui.chat.inspector import Inspector
+from gui.chat.layout import place_parts
 from gui.chat.transcript import Transcript
 from gui.chat.welcome import Welcome
 from gui.desk import Desk
 from gui.models.get_model import GetModel
 from gui.text import tr
-
-LIST_WIDTH = 216
 
 
 class ChatPage(QWidget):
@@ -37,7 +36,8 @@ class ChatPage(QWidget):
         super().__init__(parent)
         self._desk = desk
         self.conversation: int | None = None
-        self._sampling, self._system_prompt = desk.settings.sampling, desk.settings.system_prompt
+        self._defaults = (desk.settings.sampling, desk.settings.system_prompt)
+        self._sampling, self._system_prompt = self._defaults
         self._model = desk.settings.model
         self.loaded: ModelLoaded | None = None
         self._loading: Job | None = None
@@ -49,7 +49,7 @@ class ChatPage(QWidget):
         self.transcript = Transcript()
         self.composer = Composer()
         self.inspector = Inspector()
-        self._lay_out()
+        self._stack = place_parts(self)
         self._connect()
         self.header.picker.set_model(self._model, _short(self._model))
         self.inspector.show_settings(self._system_prompt, self._sampling)
@@ -73,10 +73,10 @@ class ChatPage(QWidget):
             self._desk.notices.withdraw()
             self._load_failed = False
         self.welcome.show_model(None)
-        self.working.emit(tr("Loading {model}", model=_short(model)))
         if self._loading is not None:
             self._loading.cancel()
         job = self._loading = self._desk.compute.submit(self._desk.load_request(model))
+        self._say_what_works()
         job.events.connect(lambda events: self._on_load_events(job, events))
         job.ended.connect(lambda ending: self._on_load_ended(job, ending))
 
@@ -90,13 +90,13 @@ class ChatPage(QWidget):
         found: list[ModelFound] = []
         job = self._desk.network.submit(jobs.ListModels())
         job.events.connect(lambda events: found.extend(e for e in events if isinstance(e, ModelFound)))
-        job.ended.connect(lambda _: self.header.picker.set_found(found))
+        job.ended.connect(lambda ending: self._on_found(found, ending))
 
     def get_model(self) -> None:
         """Open the dialog that fetches a model."""
         dialog = GetModel(self._desk.network, self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fetched.connect(lambda _: self.choose_model(dialog.name.text().strip()))
+        dialog.fetched.connect(self.choose_model)
         dialog.fetched.connect(lambda _: self.find_models())
         dialog.open()
 
@@ -119,17 +119,25 @@ class ChatPage(QWidget):
         self.inspector.show_settings(self._system_prompt, self._sampling)
         self._show_messages(self._desk.store.path(conversation))
         self._refresh_list()
-        self.composer.setFocus()
 
     def send(self, text: str) -> None:
         """Say something and have it answered."""
         self.inspector.flush()
         store = self._desk.store
-        if self.conversation is None:
-            self.conversation = store.create(
-                model=self._model, system_prompt=self._system_prompt, sampling=self._sampling
-            ).id
-        said = store.add(self.conversation, store.get(self.conversation).leaf, "user", text)
+        try:
+            if self.conversation is None:
+                self.conversation = store.create(
+                    model=self._model, system_prompt=self._system_prompt, sampling=self._sampling
+                ).id
+            said = store.add(self.conversation, store.get(self.conversation).leaf, "user", text)
+        except UserError as error:
+            # What was typed stays in the field; a conversation that is gone makes way for a new one.
+            self.conversation = None
+            self._show_messages([])
+            self._refresh_list()
+            self._desk.notices.error(error)
+            return
+        self.composer.clear()
         self._stack.setCurrentWidget(self.transcript)
         self.transcript.add(said)
         self._answer(said)
@@ -189,6 +197,11 @@ class ChatPage(QWidget):
             elif isinstance(event, ModelLoaded):
                 self._on_loaded(event)
 
+    def _on_found(self, found: list[ModelFound], ending: object) -> None:
+        self.header.picker.set_found(found)
+        if isinstance(ending, Failed):
+            self._desk.notices.error(ending)
+
     def _on_loaded(self, model: ModelLoaded) -> None:
         self.loaded = model
         self.header.picker.set_model(self._model, model.name.rsplit("/", 1)[-1])
@@ -196,11 +209,14 @@ class ChatPage(QWidget):
         self.welcome.show_model(model)
         self.composer.set_model(model.name.rsplit("/", 1)[-1])
 
+    def _on_unloaded(self) -> None:
+        self.loaded = None
+
     def _on_load_ended(self, job: Job, ending: object) -> None:
         if job is not self._loading:
             return
         self._loading = None
-        self.working.emit("")
+        self._say_what_works()
         if isinstance(ending, Failed):
             self.header.show_failure()
             self.welcome.show_failure()
@@ -209,19 +225,24 @@ class ChatPage(QWidget):
 
     def _on_answered(self, exchange: Exchange, ending: object) -> None:
         del self._exchanges[exchange.conversation]
-        self.working.emit("")
-        if isinstance(ending, Failed) and self.loaded is None:
+        self._say_what_works()
+        if exchange.conversation == self.conversation:
+            self.composer.set_answering(False)
+        if self.loaded is not None:
+            self.header.show_model(self.loaded)
+        elif isinstance(ending, Failed):
             self.header.show_failure()
-        if isinstance(ending, Failed) and ending.fault == "bug":
-            self._desk.notices.error(ending)
         message = self._desk.store.ancestors(exchange.message)[-1]
+        failure = ending if isinstance(ending, Failed) else None
+        if failure and (failure.fault == "bug" or message.state == "writing"):
+            self._desk.notices.error(failure)
         if message.state == "writing":
-            # Stopped while it still waited for its turn.
-            self._desk.store.finish(message.id, "", "stopped")
-            message = dataclasses.replace(message, state="stopped")
+            # The job could not store its own end: it still waited for its turn, or the store refused.
+            state: State = "failed" if failure else "stopped"
+            message = dataclasses.replace(message, text=exchange.text or message.text, state=state)
+            self._desk.store.finish(message.id, message.text, state, error=failure.what if failure else "")
         if exchange.conversation == self.conversation:
             self.transcript.finish(message)
-            self.composer.set_answering(False)
         self._refresh_list()
 
     # Pieces
@@ -236,9 +257,10 @@ class ChatPage(QWidget):
         exchange.written.connect(lambda text: self._relay(exchange, "append", text))
         exchange.loading.connect(self.header.show_progress)
         exchange.loaded.connect(self._on_loaded)
+        exchange.unloaded.connect(self._on_unloaded)
         exchange.ended.connect(lambda ending: self._on_answered(exchange, ending))
         self.composer.set_answering(True)
-        self.working.emit(tr("Answering"))
+        self._say_what_works()
         self._refresh_list()
 
     def _relay(self, exchange: Exchange, method: str, *values: object) -> None:
@@ -264,6 +286,13 @@ class ChatPage(QWidget):
         panel = self.inspector.width() if self.header.panel.isChecked() else 0
         self.list.setVisible(self.width() - panel >= 700)
 
+    def _say_what_works(self) -> None:
+        """Name for the status bar what runs on this page's behalf."""
+        if self._loading is not None:
+            self.working.emit(tr("Loading {model}", model=_short(self._model)))
+        else:
+            self.working.emit(tr("Answering") if self._exchanges else "")
+
     def _restore(self, conversation: int) -> None:
         self._desk.store.restore(conversation)
         self.open_conversation(conversation)
@@ -286,14 +315,18 @@ class ChatPage(QWidget):
             self._desk.store.change(self.conversation, sampling=sampling)
 
     def _on_settings(self) -> None:
-        self.composer.set_send_key(self._desk.settings.send_key)
-        if self.conversation is None:
-            self._sampling, self._system_prompt = self._desk.settings.sampling, self._desk.settings.system_prompt
+        settings = self._desk.settings
+        self.composer.set_send_key(settings.send_key)
+        defaults = (settings.sampling, settings.system_prompt)
+        if self.conversation is None and defaults != self._defaults:
+            self._sampling, self._system_prompt = self._defaults = defaults
             self.inspector.show_settings(self._system_prompt, self._sampling)
 
     def _connect(self) -> None:
         self._desk.settings_changed.connect(self._on_settings)
         self.list.chosen.connect(self.open_conversation)
+        self.list.view.activated.connect(lambda _index: self.composer.setFocus())
+        self.list.view.clicked.connect(lambda _index: self.composer.setFocus())
         self.list.wanted.connect(self.new_conversation)
         self.list.renamed.connect(self._rename)
         self.list.deleted.connect(self.delete_conversation)
@@ -307,30 +340,6 @@ class ChatPage(QWidget):
         self.composer.stop.connect(self.stop)
         self.inspector.system_prompt_changed.connect(self._set_system_prompt)
         self.inspector.sampling_changed.connect(self._set_sampling)
-
-    def _lay_out(self) -> None:
-        self.list.setFixedWidth(LIST_WIDTH)
-        self._stack = QStackedWidget()
-        self._stack.addWidget(self.welcome)
-        self._stack.addWidget(self.transcript)
-        foot = QHBoxLayout()
-        foot.setContentsMargins(theme.HUGE, theme.TINY, theme.HUGE, theme.SMALL)
-        self.composer.setMaximumWidth(784)
-        foot.addStretch(1)
-        foot.addWidget(self.composer, 100)
-        foot.addStretch(1)
-        middle = QVBoxLayout()
-        middle.setContentsMargins(0, 0, 0, 0)
-        middle.setSpacing(0)
-        middle.addWidget(self.header)
-        middle.addWidget(self._stack, 1)
-        middle.addLayout(foot)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        row.addWidget(self.list)
-        row.addLayout(middle, 1)
-        row.addWidget(self.inspector)
 
 
 def _short(model: str) -> str:

@@ -16,7 +16,7 @@ from gui.text import size, tr
 
 
 class GetModel(QDialog):
-    """Asks for a Hub id, downloads it with progress, and announces the folder."""
+    """Asks for a Hub id, downloads it with progress, and announces the id when it is there."""
 
     fetched = Signal(str)
 
@@ -26,7 +26,7 @@ class GetModel(QDialog):
         self.setMinimumWidth(520)
         self._lane = lane
         self._job: Job | None = None
-        self._began = 0.0
+        self._began, self._already = 0.0, -1.0
         title = QLabel(tr("Get a model"))
         title.setProperty("role", "heading")
         about = QLabel(
@@ -39,7 +39,6 @@ class GetModel(QDialog):
         self.bar = QProgressBar(textVisible=False)
         self.bar.setAccessibleName(tr("Download progress"))
         self.state = QLabel(wordWrap=True)
-        self.state.setAccessibleName(tr("State of the download"))
         self.state.setTextFormat(Qt.TextFormat.PlainText)
         self.start_button = QPushButton(tr("Download"), default=True)
         self.start_button.setProperty("role", "primary")
@@ -51,7 +50,8 @@ class GetModel(QDialog):
         column.setSpacing(theme.SMALL)
         for widget in (title, about, self.name):
             column.addWidget(widget)
-        column.addWidget(_suggestions(self.name))
+        self._suggestions = _suggestions(self.name)
+        column.addWidget(self._suggestions)
         column.addSpacing(theme.SMALL)
         column.addWidget(self.bar)
         column.addWidget(self.state)
@@ -73,24 +73,28 @@ class GetModel(QDialog):
     def _update(self) -> None:
         self.start_button.setEnabled(self._job is None and "/" in self.name.text().strip())
         self.name.setEnabled(self._job is None)
+        self._suggestions.setEnabled(self._job is None)
 
     def _start(self) -> None:
         self._job = self._lane.submit(jobs.Download(self.name.text().strip()))
         self._job.events.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
-        self._began = time.monotonic()
+        self._began, self._already = time.monotonic(), -1.0
         self.bar.setRange(0, 0)
         self.bar.show()
         self.state.setProperty("role", "muted")
+        self.state.style().polish(self.state)
         self.state.setText(tr("Looking the model up…"))
         self._update()
 
     def _on_events(self, events: tuple[object, ...]) -> None:
         for event in events:
             if isinstance(event, ModelFetched):
-                self.fetched.emit(event.folder)
+                self.fetched.emit(event.name)
             elif isinstance(event, Progress) and event.total:
-                speed = event.done / max(0.1, time.monotonic() - self._began)
+                if self._already < 0:
+                    self._already = event.done
+                speed = (event.done - self._already) / max(0.1, time.monotonic() - self._began)
                 self.bar.setRange(0, 1000)
                 self.bar.setValue(int(1000 * event.done / event.total))
                 self.state.setText(

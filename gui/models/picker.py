@@ -17,7 +17,6 @@ class ModelPicker(QToolButton):
 
     chosen = Signal(str)
     download_wanted = Signal()
-    opened = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -28,7 +27,6 @@ class ModelPicker(QToolButton):
         self.setToolTip(tr("Choose a model"))
         self._menu = QMenu(self)
         self._menu.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
-        self._menu.aboutToShow.connect(self.opened)
         self.setMenu(self._menu)
         self._found: Sequence[ModelFound] = ()
         self._model = ""

@@ -193,3 +193,31 @@ def test_without_a_command_it_needs_the_window() -> None:
     done = subprocess.run([sys.executable, "-m", "engine.cli"], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2
     assert "command is needed" in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_trouble(closed: str) -> None:
+    words = " ".join([*COMMAND, "generate", "-p", "'What is 1 + 1?'", "--max-tokens", "3"])
+    done = subprocess.run(["sh", "-c", f"{words} {closed}"], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_odd_places_and_names_get_sentences(tmp_path: Path) -> None:
+    assert run("generate", "-p", "x", "-m", "~nobody-here/model").returncode == 2
+    assert "Traceback" not in run("doctor", MLX_GRPO_HOME="~nobody-here/x").stderr
+    folder = make_model(tmp_path / "m")
+    (folder / "config.json").write_text("[" * 100_000)
+    assert run("generate", "-p", "x", "-m", str(folder)).returncode == 2
+
+
+@pytest.mark.parametrize(
+    "values", [{"max_position_embeddings": None}, {"num_attention_heads": 0}, {"eos_token_id": "x"}]
+)
+def test_wrong_values_in_a_config_are_the_files_fault(tmp_path: Path, values: dict[str, object]) -> None:
+    folder = make_model(tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | values))
+    done = run("generate", "-p", "x", "-m", str(folder))
+    assert done.returncode in {0, 2}, done.stderr
+    assert "Traceback" not in done.stderr

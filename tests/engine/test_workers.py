@@ -311,6 +311,9 @@ def test_a_child_process_says_the_same(qtbot: QtBot) -> None:
     until_ended(qtbot, bad)
     assert isinstance(bad.endings[0], Failed)
     assert "/no/such/model" in bad.endings[0].what
+    here_only = Heard(lane.submit(jobs.UnloadModel()))
+    until_ended(qtbot, here_only)
+    assert isinstance(here_only.endings[0], Failed)
     lane.close()
 
 
@@ -345,6 +348,11 @@ def test_a_child_process_can_be_stopped_and_a_killed_one_is_reported(
     job.cancel()
     until_ended(qtbot, heard)
     assert heard.endings == [Cancelled()]
+    at_once = lane.submit(SimpleNamespace(words=["go"]))  # type: ignore[arg-type]
+    unheard = Heard(at_once)
+    at_once.cancel()
+    until_ended(qtbot, unheard)
+    assert unheard.endings == [Cancelled()]
     dead = Heard(lane.submit(SimpleNamespace(words=["die"])))  # type: ignore[arg-type]
     until_ended(qtbot, dead)
     assert isinstance(dead.endings[0], Failed)
@@ -356,7 +364,7 @@ def test_lanes_share_one_interface() -> None:
     for kind in (ComputeLane, NetworkLane, ProcessLane):
         assert issubclass(kind, Lane)
     words = jobs.command_line(jobs.Generate(jobs.LoadModel("m"), "p", sampling=Sampling(top_k=3)))
-    assert words[:5] == ["generate", "--model", "m", "--prompt", "p"]
+    assert words[:4] == ["generate", "--model", "m", "--prompt=p"]
     assert "--top-k" in words
     assert json.dumps(words)
     with pytest.raises(ValueError, match="no command line"):

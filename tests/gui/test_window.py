@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -155,8 +160,11 @@ def test_a_damaged_settings_file_is_reported_and_left_alone(qtbot: QtBot, theme:
     qtbot.waitUntil(window.notice.isVisible)
     assert "settings file" in window.notice.text()
     qtbot.waitUntil(lambda: window.chat.loaded is not None, timeout=WAIT)
-    window.close()
     assert places.settings_file().read_text() == "appearance = ["
+    window.desk.change_settings(window.desk.settings.model_copy(update={"send_key": "command-return"}))
+    assert places.settings_file().with_name("settings.toml.damaged").read_text() == "appearance = ["
+    assert config.read(Settings, places.settings_file()).send_key == "command-return"
+    window.close()
 
 
 def test_the_window_remembers_its_size(qtbot: QtBot, window: MainWindow) -> None:
@@ -233,3 +241,50 @@ def test_every_visible_string_goes_through_tr() -> None:
     root = Path(__file__).parents[2] / "gui"
     found = {path.name: untranslated(path.read_text()) for path in root.rglob("*.py")}
     assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize("after", [0.3, 3.0])
+def test_ctrl_c_closes_the_window_in_order(after: float) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "mlx_grpo"], cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(after)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode in {130, -signal.SIGINT}
+    assert child.returncode == 130 or after < 1  # Python itself is still starting in the first moment
+    assert "Fatal" not in said
+
+
+def test_a_place_that_cannot_be_used_is_said_before_the_window_opens(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code = """
+from gui import app
+app._cannot_start = lambda error: print(error.what, error.why) or 2
+raise SystemExit(app.run())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"MLX_GRPO_HOME": str(tmp_path / "file")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert str(tmp_path) in done.stdout
+
+
+def test_without_a_display_it_says_so() -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")}
+    done = subprocess.run(
+        [sys.executable, "-m", "mlx_grpo"],
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if sys.platform == "linux":
+        assert done.returncode == 2
+        assert "no display" in done.stderr

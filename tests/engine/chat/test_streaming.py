@@ -9,6 +9,7 @@ from mlx_lm.models.cache import RotatingKVCache
 from mlx_lm.sample_utils import make_logits_processors
 
 from engine.chat import prompts
+from engine.chat.sampling import Chooser
 from engine.chat.streaming import stream_reply
 from engine.config import Sampling
 from engine.errors import UserError
@@ -244,3 +245,43 @@ def test_a_random_model_streams_too(tmp_path_factory: pytest.TempPathFactory) ->
     session = drain(open_session(str(folder)))
     _, finished = reply(session, chat(session, "Hello"), Sampling(temperature=0.0, max_tokens=8))
     assert finished.completion_tokens == 8 or finished.stop_reason == "end"
+
+
+@pytest.mark.parametrize("fails_at", [1, 3])
+def test_after_an_error_no_half_filled_cache_is_kept(
+    session: ModelSession, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    ids = chat(session, "What is 47 + 38?")
+    right = reply(session, ids)[1].text
+    session.prompts.trim_to(n_sequences=0)
+    calls: list[int] = []
+    choose = Chooser.__call__
+
+    def out_of_memory(self: Chooser, logprobs: mx.array) -> mx.array:
+        calls.append(1)
+        if len(calls) == fails_at:
+            raise RuntimeError("out of memory")
+        return choose(self, logprobs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Chooser, "__call__", out_of_memory)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            list(stream_reply(session, ids, GREEDY))
+    assert reply(session, ids)[1].text == right
+
+
+def test_a_template_that_shows_nothing_is_not_blamed_on_the_person(session: ModelSession) -> None:
+    inner = session.tokenizer._tokenizer
+    before = inner.chat_template
+    try:
+        for template, words in (("", "shows nothing"), ("{{ 1/0 }}", "chat template")):
+            inner.chat_template = template
+            with pytest.raises(UserError, match=words):
+                prompts.encode_chat(session.tokenizer, [("user", "Hi")])
+    finally:
+        inner.chat_template = before
+
+
+def test_bytes_that_are_no_text_are_refused(session: ModelSession) -> None:
+    with pytest.raises(UserError, match="not text"):
+        prompts.encode_chat(session.tokenizer, [("user", "\udcff")])

@@ -278,3 +278,47 @@ application.exec()
     assert answer.state == "interrupted"
     assert len(answer.text) >= a_second_before
     assert home in places.conversations_file().parents
+
+
+def test_another_setting_does_not_touch_what_was_set_for_a_new_conversation(
+    qtbot: QtBot, chat: ChatPage, window: MainWindow
+) -> None:
+    chat.header.panel.setChecked(True)
+    qtbot.keyClicks(chat.inspector.system_prompt, "Be brief.")
+    chat.inspector.flush()
+    chat.inspector.form.set_settings(Sampling(temperature=0.0))
+    chat._set_sampling(Sampling(temperature=0.0))
+    window.desk.change_settings(window.desk.settings.model_copy(update={"appearance": "light"}))
+    assert chat.inspector.system_prompt.toPlainText() == "Be brief."
+    assert chat._sampling.temperature == 0.0
+
+
+def test_an_answer_that_could_not_be_stored_keeps_its_text_and_its_error(
+    qtbot: QtBot, chat: ChatPage, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Conversations.finish
+    lane = chat._desk.store
+
+    def refuse(self: Conversations, *arguments: object, **more: object) -> None:
+        if self is not lane:
+            raise OSError(28, "No space left on device", "conversations.sqlite3")
+        finish(self, *arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Conversations, "finish", refuse)
+    say(qtbot, chat, "What is 47 + 38?")
+    message = answered(qtbot, chat)
+    assert message.state == "failed"
+    assert "<answer>" in message.text
+    assert "disk is full" in message.error
+    assert "disk is full" in window.notice.text()
+
+
+def test_a_message_for_a_conversation_that_is_gone_stays_in_the_field(qtbot: QtBot, chat: ChatPage) -> None:
+    say(qtbot, chat, "What is 47 + 38?")
+    gone = answered(qtbot, chat).conversation
+    with Conversations(places.conversations_file()) as other_window:
+        other_window.delete(gone)
+    say(qtbot, chat, "83 - 27")
+    assert chat.composer.edit.toPlainText() == "83 - 27"
+    qtbot.keyClick(chat.composer.edit, Qt.Key.Key_Return)
+    assert answered(qtbot, chat).state == "done"

@@ -48,7 +48,7 @@ def test_a_model_is_fetched_with_visible_progress(qtbot: QtBot, dialog: GetModel
     assert not dialog.start_button.isEnabled()
     qtbot.waitUntil(lambda: bool(fetched), timeout=WAIT)
     qtbot.waitUntil(lambda: not dialog.isVisible(), timeout=WAIT)
-    assert "owner--tiny" in fetched[0]
+    assert fetched == ["owner/tiny"]
     assert len(seen) > 2
 
 
