@@ -78,10 +78,20 @@ def long_text(words: int) -> str:
 
 def answered_all(chat: ChatPage, questions: list[str]) -> bool:
     """Ask the next question once the last is answered; True after the last answer."""
-    if not chat.answering and questions:
-        chat.send(questions.pop())
+    if chat.answering or chat.property("asked"):
         return False
-    return not chat.answering
+    if questions:
+        # As a click would: in a turn of the event loop of its own.
+        chat.setProperty("asked", True)
+        QTimer.singleShot(0, partial(ask, chat, questions.pop()))
+        return False
+    return True
+
+
+def ask(chat: ChatPage, question: str) -> None:
+    """Send one question."""
+    chat.setProperty("asked", False)
+    chat.send(question)
 
 
 def main() -> None:

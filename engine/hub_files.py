@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import httpx2
 
 _BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_INSIDE = re.compile(r"(?!/)(?!.*\.\.).+")  # a path that stays in its folder
+_INSIDE = re.compile(r"(?!/)(?!(.*/)?\.\.(/|$)).+")  # a path that stays in its folder
 _RETRY_WAITS = (0.5, 1, 2, 4, 8)  # seconds; a byte that arrives starts them anew
 _LONGEST_WAIT = 60  # seconds a server may ask for before that counts as a refusal
 _PASSING = (408, 429, 500, 502, 503, 504)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,13 @@ def stream_reply(
             known.append(token)
             count += 1
             logprob = chooser.logprob()
+            if math.isnan(logprob):
+                raise UserError(
+                    "{name} computes no numbers.",
+                    "Its weights hold values that are not numbers (NaN), or grow beyond all bounds.",
+                    "Get the model again, or convert it once more from its source.",
+                    name=session.files.name,
+                )
             if token in ends:
                 reason = "end"
                 break

@@ -285,3 +285,14 @@ def test_a_template_that_shows_nothing_is_not_blamed_on_the_person(session: Mode
 def test_bytes_that_are_no_text_are_refused(session: ModelSession) -> None:
     with pytest.raises(UserError, match="not text"):
         prompts.encode_chat(session.tokenizer, [("user", "\udcff")])
+
+
+def test_weights_that_are_no_numbers_are_said_and_not_babbled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = make_model(tmp_path_factory.mktemp("models") / "nan")
+    weights = mx.load(str(folder / "model.safetensors"))
+    weights["model.norm.weight"] = mx.full(weights["model.norm.weight"].shape, float("nan"))
+    mx.save_safetensors(str(folder / "model.safetensors"), weights)
+    session = drain(open_session(str(folder)))
+    for sampling in (GREEDY, Sampling(temperature=1.0)):
+        with pytest.raises(UserError, match="computes no numbers"):
+            reply(session, chat(session, "Hello"), sampling)
