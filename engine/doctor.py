@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.metadata
+import os
 import platform
 import shutil
 import sys
@@ -83,6 +84,10 @@ def _memory() -> Finding:
 
 def _disk() -> Finding:
     folder = places.models_folder()
+    for kept in (places.settings_file(), places.conversations_file(), folder):
+        if not _usable(kept.parent):
+            remedy = "Change its permissions, or set MLX_GRPO_HOME to a folder of yours."
+            return Finding("Disk", "wrong", f"nothing can be written in {kept.parent}", remedy)
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
@@ -90,6 +95,13 @@ def _disk() -> Finding:
     if free < _LOW_DISK:
         return Finding("Disk", "hint", found, "Real models take 1 to 40 GB. Free some space first.")
     return Finding("Disk", "ok", found)
+
+
+def _usable(folder: Path) -> bool:
+    """Whether the folder is there and can be written in, or could be made."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK)
 
 
 def _starter() -> Finding:

@@ -167,8 +167,9 @@ def start(request: Request, bench: Workbench) -> Iterator[Event]:
 
 def fetch(repository: str, revision: str | None = None) -> Iterator[Event]:
     """Download a model and say where it is."""
-    from engine import hub
+    from engine import hub, library
 
+    repository = repository.strip().removeprefix(library.HUB_ADDRESS)
     folder = yield from hub.download(repository, revision)
     yield ModelFetched(repository, str(folder))
 

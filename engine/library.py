@@ -13,6 +13,8 @@ from engine import places
 from engine.errors import UserError
 
 ALIASES = {"starter": "the demonstration model that comes with the program"}
+# A person copies the address of a model's page.
+HUB_ADDRESS = "https://huggingface.co/"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -35,7 +37,7 @@ class ModelFiles:
 
 def is_hub_id(name: str) -> bool:
     """Whether a name has the form `owner/model` and is not a folder here."""
-    return bool(_HUB_ID.fullmatch(name)) and not places.expand(name).exists()
+    return bool(_HUB_ID.fullmatch(name.removeprefix(HUB_ADDRESS))) and not places.expand(name).exists()
 
 
 def locate(name: str) -> Path | None:
@@ -44,7 +46,7 @@ def locate(name: str) -> Path | None:
     Raises:
         UserError: the name is empty, or names a folder that does not exist or is a file.
     """
-    name = name.strip()
+    name = name.strip().removeprefix(HUB_ADDRESS)
     if not name:
         raise UserError("No model is named.", "", "Give a model folder, a Hugging Face id, or: starter")
     if name in ALIASES:

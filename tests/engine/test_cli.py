@@ -221,3 +221,16 @@ def test_wrong_values_in_a_config_are_the_files_fault(tmp_path: Path, values: di
     done = run("generate", "-p", "x", "-m", str(folder))
     assert done.returncode in {0, 2}, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_doctor_sees_a_home_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("doctor", "--json", MLX_GRPO_HOME=str(tmp_path / "file"))
+    (disk,) = [event for event in events(done.stdout) if event.get("subject") == "Disk"]
+    assert disk["state"] == "wrong"
+
+
+def test_the_address_of_a_models_page_names_the_model() -> None:
+    done = run("generate", "-p", "x", "-m", "https://huggingface.co/owner/absent")
+    assert done.returncode == 2
+    assert "The folder does not exist" not in done.stderr
