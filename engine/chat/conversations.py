@@ -16,6 +16,7 @@ from typing import Literal, Self
 
 from pydantic import ValidationError
 
+from engine import processes
 from engine.chat import schema
 from engine.config import Sampling
 from engine.events import ReplyFinished, from_json, to_json
@@ -110,7 +111,7 @@ class Conversations:
         interrupted = 0
         # A process that is gone does not come back, so this may be asked before the lock is taken.
         for writer in writers:
-            if writer and schema.process(int(writer.split()[0])) == writer:
+            if writer and processes.identity(int(writer.split()[0])) == writer:
                 continue
             with self._database.transaction():
                 ended = self._database.rows(

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from engine import processes
 from engine.errors import UserError, explain
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -228,7 +227,7 @@ class Database:
     @cached_property
     def writer(self) -> str:
         """This process, as it stands in the messages it is writing."""
-        return process(os.getpid())
+        return processes.identity(os.getpid())
 
     def _version(self) -> int:
         return int(self.rows("PRAGMA user_version")[0][0])
@@ -247,41 +246,6 @@ class Database:
 def fold(text: str) -> str:
     """The text as it is searched: without case, and without NUL, where SQLite's tokenizer would stop reading."""
     return text.casefold().replace("\0", "\ufffd")
-
-
-def process(pid: int) -> str:
-    """A running process as `pid start-time`, because its pid alone is given again; "" where none runs."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError):
-        # Not permitted: the pid has gone to another user.
-        return ""
-    try:
-        state, start = _state_and_start(pid)
-    except FileNotFoundError:
-        return ""
-    except OSError:
-        # A sandbox may forbid looking; then the pid has to do.
-        return f"{pid} "
-    # A zombie has ended; only its parent has not asked yet.
-    return "" if state.startswith("Z") else f"{pid} {start}"
-
-
-def _state_and_start(pid: int) -> tuple[str, str]:
-    if sys.platform == "linux":
-        # The fields stand behind the program's name, which may itself hold spaces and brackets.
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-        return fields[0], fields[19]
-    listed = subprocess.run(
-        ["/bin/ps", "-o", "state=", "-o", "lstart=", "-p", str(pid)],
-        env={"LC_ALL": "C", "TZ": "UTC"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    # Where listing is forbidden both are empty, and the pid alone must do.
-    state, _, start = listed.stdout.strip().partition(" ")
-    return state, start.strip()
 
 
 def _storable(text: str) -> str:

@@ -435,24 +435,6 @@ class TestTwoAtOnce:
         with pytest.raises(UserError, match="cannot be changed"):
             store.write(reply.id, "Half more")
 
-    @pytest.mark.parametrize("platform", ["linux", "darwin"])
-    def test_a_process_is_known_by_its_number_and_start(self, platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        if platform != sys.platform and (platform == "linux" or not Path("/bin/ps").exists()):
-            pytest.skip("this system cannot be asked that way")
-        monkeypatch.setattr(sys, "platform", platform)
-        mine = schema.process(os.getpid())
-        assert mine.startswith(f"{os.getpid()} ")
-        assert len(mine.split()) > 1
-        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-            running = schema.process(child.pid)
-            assert running == schema.process(child.pid) != ""
-            child.kill()
-            deadline = time.monotonic() + 10
-            while schema.process(child.pid):
-                assert time.monotonic() < deadline, "a zombie has ended, though nobody waited for it"
-                time.sleep(0.01)
-        assert schema.process(child.pid) == ""
-
     def test_two_threads_write_at_once(self, path: Path) -> None:
         with Conversations(path) as store:
             shared = store.create().id
