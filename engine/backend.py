@@ -6,8 +6,10 @@ Every room that computes calls `prepare()` first; the import of MLX itself stays
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
+import threading
 from collections.abc import Iterator
 
 from engine.events import Progress
@@ -63,6 +65,16 @@ def imports() -> Iterator[Progress]:
 def hide_torch() -> None:
     """Make torch look absent to transformers, which imports it wherever it finds it (1.3 s, 180 MB, long GC stalls)."""
     sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
+
+
+def collect_garbage() -> None:
+    """Free what only cycles hold; on the main thread alone.
+
+    On another one it would destroy objects of the window, which belong to the window's thread; there the window
+    collects by itself.
+    """
+    if threading.current_thread() is threading.main_thread():
+        gc.collect()
 
 
 def has_gpu() -> bool:

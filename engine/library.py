@@ -15,7 +15,8 @@ from engine.errors import UserError
 ALIASES = {"starter": "the demonstration model that comes with the program"}
 # A person copies the address of a model's page.
 HUB_ADDRESS = "https://huggingface.co/"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+# Of a repository of .gguf files one may be named: owner/model/file.gguf, or owner/model:Q4_K_M.
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(/.+\.gguf|:[\w.-]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +87,34 @@ def describe(folder: Path, name: str = "") -> ModelFiles:
     config = read_config(folder)
     nested = config.get("text_config")
     text = nested if isinstance(nested, dict) else {}
-    model_type = config.get("model_type")
-    if not isinstance(model_type, str) or not model_type:
+    quantization = config.get("quantization") or config.get("quantization_config") or {}
+    context = config.get("max_position_embeddings") or text.get("max_position_embeddings") or 0
+    return ModelFiles(
+        name=name,
+        folder=folder,
+        model_type=model_type(config, name),
+        weights=sum(path.stat().st_size for path in weight_files(folder, name)),
+        bits=_whole(quantization.get("bits")) if isinstance(quantization, dict) else 0,
+        context=_whole(context),
+        demonstration=folder == places.starter_folder(),
+    )
+
+
+def model_type(config: dict[str, Any], name: str) -> str:
+    """What kind of model a config.json says it is.
+
+    Raises:
+        UserError: it does not say.
+    """
+    stated = config.get("model_type")
+    if not isinstance(stated, str) or not stated:
         raise UserError(
             "{name} does not say what kind of model it is.",
             "Its config.json has no model_type.",
             "Get the folder again from where it came, or convert the original checkpoint.",
             name=name,
         )
-    quantization = config.get("quantization") or config.get("quantization_config") or {}
-    context = config.get("max_position_embeddings") or text.get("max_position_embeddings") or 0
-    return ModelFiles(
-        name=name,
-        folder=folder,
-        model_type=model_type,
-        weights=sum(path.stat().st_size for path in weight_files(folder, name)),
-        bits=_whole(quantization.get("bits")) if isinstance(quantization, dict) else 0,
-        context=_whole(context),
-        demonstration=folder == places.starter_folder(),
-    )
+    return stated
 
 
 def _whole(value: object) -> int:
@@ -143,37 +153,70 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path, name: str = "") -> list[Path]:
-    """The weight files that belong to the model: those its index names, else all `model*.safetensors`.
+    """The weight files that belong to the model: those its index names, else model.safetensors, else all of its shards.
 
     Raises:
         UserError: there are none, or one that the index names is missing.
     """
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        try:
-            named = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                "The list of weight files in {folder} is damaged.",
-                "model.safetensors.index.json cannot be read: {reason}",
-                "Get this file again from where the model came.",
-                folder=folder,
-                reason=error,
-            ) from error
-        files = [folder / file for file in named]
-    else:
-        files = sorted(folder.glob("model*.safetensors"))
+        return indexed_files(index, name)
+    whole = folder / "model.safetensors"
+    # Beside a whole model other files are strays; mlx_lm and transformers agree on the name.
+    files = [whole] if whole.is_file() else sorted(folder.glob("model*.safetensors"))
+    shards = [re.fullmatch(r"(.+)-\d{5}-of-(\d{5})\.safetensors", file.name) for file in files]
+    complete = {
+        f"{shard[1]}-{number:05}-of-{shard[2]}.safetensors"
+        for shard in filter(None, shards)
+        for number in range(1, int(shard[2]) + 1)
+    }
+    missing = sorted(complete - {file.name for file in files})
+    if files and not missing:
+        return files
+    raise UserError(
+        "{name} has no weights." if not files else "Weight files of {name} are missing.",
+        "There is no model.safetensors in {folder}." if not files else "Not there: {missing}",
+        "If the model has other weight files (.bin, .pt, .gguf), convert it first; else get it again.",
+        name=name or display_name(folder),
+        folder=folder,
+        missing=", ".join(missing[:5]),
+    )
+
+
+def indexed_files(index: Path, name: str = "") -> list[Path]:
+    """The weight files that an index file names.
+
+    Raises:
+        UserError: the index is damaged, or a file that it names is missing.
+    """
+    try:
+        named = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+        files = [_inside(index.parent, file) for file in named]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(
+            "The list of weight files in {folder} is damaged.",
+            "{index} cannot be read: {reason}",
+            "Get this file again from where the model came.",
+            folder=index.parent,
+            index=index.name,
+            reason=error,
+        ) from error
     missing = [path.name for path in files if not path.is_file()]
     if missing or not files:
         raise UserError(
-            "{name} has no weights." if not files else "Weight files of {name} are missing.",
-            "There is no model.safetensors in {folder}." if not files else "Not there: {missing}",
-            "If the model has other weight files (.bin, .pt, .gguf), convert it first; else get it again.",
-            name=name or display_name(folder),
-            folder=folder,
+            "Weight files of {name} are missing.",
+            "Not there: {missing}" if files else "The index names no file.",
+            "Get these files from where the model came.",
+            name=name or display_name(index.parent),
             missing=", ".join(missing[:5]),
         )
     return files
+
+
+def _inside(folder: Path, file: str) -> Path:
+    if Path(file).name != file:
+        raise ValueError(f"it names {file}, which is elsewhere")
+    return folder / file
 
 
 def display_name(folder: Path) -> str:
@@ -183,6 +226,12 @@ def display_name(folder: Path) -> str:
     if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
         return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
     return folder.name
+
+
+def folder_for(name: str, label: str) -> Path:
+    """Where a conversion of the model of this name goes in the program's own folder: NAME-4bit, NAME-mlx unlabelled."""
+    plain = name.rstrip("/").rsplit("/", 1)[-1].removesuffix(".gguf")
+    return places.models_folder() / f"{plain}-{label.replace('-bit', 'bit') or 'mlx'}"
 
 
 def on_disk() -> Iterator[ModelFiles]:

@@ -1,56 +1,157 @@
-"""What a config.json means for loading: is the model supported, rotary settings, number format. Reads no weights."""
+"""What a config.json means for loading: one that every class reads right, number format. Reads no weights."""
 
 from __future__ import annotations
 
-import difflib
+import json
 from pathlib import Path
 from typing import Any
 
-from engine import backend
+from engine import architectures, backend, library
+from engine.architectures.words import words
 from engine.errors import UserError
-from engine.library import ModelFiles
 
 _WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
+# Where the language model of a checkpoint with several parts is described.
+_NESTED = ("text_config", "llm_config", "language_config")
+# What `rotary_settings` alone says.
+_ROTARY = ("rope_scaling", "rope_parameters")
 
 
-def check_supported(files: ModelFiles) -> None:
-    """Refuse a model whose architecture is not there, before anything of it is read.
+def read(folder: Path) -> dict[str, Any]:
+    """The configuration of a model folder: config.json, what generation ends with, and how it was quantised elsewhere.
 
     Raises:
-        UserError: names the nearest architecture that is there.
+        UserError: config.json is missing or damaged.
     """
-    import mlx_lm.models
-    from mlx_lm.utils import MODEL_REMAPPING
-
-    known = {path.stem for path in Path(mlx_lm.models.__path__[0]).glob("*.py")} | set(MODEL_REMAPPING)
-    if files.model_type in known:
-        return
-    near = difflib.get_close_matches(files.model_type, sorted(known), 1)
-    raise UserError(
-        "{name} is of a kind this program cannot run: {model_type}.",
-        "Neither MLX-GRPO nor the installed mlx-lm has this architecture; the nearest it has is {nearest}."
-        if near
-        else "Neither MLX-GRPO nor the installed mlx-lm has this architecture.",
-        "Choose another model, or update the program when a newer mlx-lm supports it.",
-        name=files.name,
-        model_type=files.model_type,
-        nearest=near[0] if near else "",
-    )
+    config = library.read_config(folder)
+    if ends := _beside(folder / "generation_config.json").get("eos_token_id"):
+        config["eos_token_id"] = ends
+    if "quantization_config" not in config and (quantization := _beside(folder / "hf_quant_config.json")):
+        config["quantization_config"] = quantization
+    return config
 
 
-def rotary_settings(config: dict[str, Any]) -> dict[str, Any]:
+def _beside(path: Path) -> dict[str, Any]:
+    """An optional file beside config.json; {} where there is none or it says nothing."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise UserError(
+            "{path} is damaged.",
+            "{reason}",
+            "Get this file again from where the model came, or delete it: the model works without it.",
+            path=path,
+            reason=error,
+        ) from error
+    return content if isinstance(content, dict) else {}
+
+
+def as_transformers(config: dict[str, Any]) -> Any:
+    """The transformers configuration object, which holds every default and derived value; None for types it lacks.
+
+    Raises:
+        UserError: transformers knows the type and cannot read the values.
+    """
+    from transformers import CONFIG_MAPPING
+
+    model_type = config.get("model_type")
+    if model_type not in CONFIG_MAPPING:
+        return None
+    # Quantisation is mlx_lm's business, and transformers wants packages for it.
+    described = {key: value for key, value in config.items() if key not in ("quantization", "quantization_config")}
+    if "text_config" not in CONFIG_MAPPING[model_type].sub_configs:
+        described.pop("text_config", None)
+    try:
+        found = CONFIG_MAPPING[model_type].from_dict(_untagged(described))
+    except Exception as error:  # other people's files go through other people's code
+        raise UserError(
+            "The config.json of this model is not as one of the kind {model_type} should be.",
+            "{reason}",
+            "Get config.json again from where the model came.",
+            model_type=model_type,
+            reason=" ".join(str(error).split())[:300] or type(error).__name__,
+        ) from error
+    text = found.get_text_config(decoder=True)
+    if text.to_dict().get("per_layer_config"):
+        # Who reads a value that differs between layers gets the one of most layers.
+        text.allow_global_per_layer_attribute_access = True
+    return found
+
+
+def _untagged(value: Any) -> Any:
+    """A copy with the numbers that JSON lacks, which transformers 5 writes as {"__float__": "Infinity"}."""
+    if isinstance(value, dict):
+        if set(value) == {"__float__"}:
+            return float(value["__float__"])
+        return {key: _untagged(inner) for key, inner in value.items()}
+    return [_untagged(inner) for inner in value] if isinstance(value, list) else value
+
+
+def normalised(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with everything said in the words that every version of mlx_lm reads.
+
+    transformers 5 writes rotary settings as `rope_parameters`, which many classes of mlx_lm ignore, and transformers
+    leaves out what equals its default, where mlx_lm's default may differ.
+
+    Raises:
+        UserError: a value is none that this kind of model can have.
+    """
+    return _normalised(config, as_transformers(config))
+
+
+def _normalised(config: dict[str, Any], described: Any) -> dict[str, Any]:
+    result = dict(config)
+    for name in _NESTED:
+        if isinstance(config.get(name), dict):
+            inner = getattr(described, name, None)
+            result[name] = _normalised(
+                config[name], inner if hasattr(inner, "to_dict") else as_transformers(config[name])
+            )
+    fields = architectures.fields(config)
+    # A class for a checkpoint of several parts, of which this is the language model alone.
+    inner = fields is not None and "text_config" in fields and "text_config" not in config
+    fields = None if inner else fields
+    if described is not None:
+        for key in described.to_dict() if fields is None else fields:
+            given = key in _ROTARY or isinstance(getattr(type(described), key, None), property)
+            value = None if given else getattr(described, key, None)
+            if result.get(key) is None and isinstance(value, bool | int | float | str | list | dict):
+                result[key] = value
+    rotary = rotary_settings(getattr(described, "rope_parameters", None) or config.get("rope_parameters"))
+    result |= {key: value for key, value in rotary.items() if fields is None or key in fields or key in config}
+    if described is not None:
+        result |= words(described)
+    if inner:
+        result["text_config"] = {key: value for key, value in result.items() if key != "text_config"}
+    if stored := config.get("dtype") or config.get("torch_dtype"):
+        result["dtype"] = result["torch_dtype"] = stored
+    return result
+
+
+def rotary_settings(parameters: Any) -> dict[str, Any]:
     """The rotary keys that mlx_lm's classes read, from the `rope_parameters` that transformers 5 writes instead.
 
-    Without them mlx_lm's llama, qwen2 and others take base 10000 in silence: fluent, and wrong.
+    Without them mlx_lm's llama, qwen2 and others take base 10000 in silence: fluent, and wrong. Parameters of several
+    kinds of layers become those of the full attention, and `rope_local_base_freq` for the sliding one.
     """
-    parameters = config.get("rope_parameters")
-    if not isinstance(parameters, dict) or "rope_theta" not in parameters or "rope_theta" in config:
+    if not isinstance(parameters, dict) or not parameters:
         return {}
-    settings: dict[str, Any] = {"rope_theta": parameters["rope_theta"]}
-    scaling = {key: value for key, value in parameters.items() if key != "rope_theta"}
-    if scaling.get("rope_type", "default") != "default" and not config.get("rope_scaling"):
-        settings["rope_scaling"] = scaling
-    return settings
+    settings: dict[str, Any] = {"rope_parameters": parameters}
+    main, local = parameters, None
+    if "rope_theta" not in parameters and any(isinstance(value, dict) for value in parameters.values()):
+        main, local = parameters.get("full_attention") or {}, parameters.get("sliding_attention")
+    if local:
+        settings["rope_local_base_freq"] = local["rope_theta"]
+    for key in ("rope_theta", "partial_rotary_factor"):
+        if main.get(key) is not None:
+            settings[key] = main[key]
+    kind = main.get("rope_type") or main.get("type") or "default"
+    if kind == "default":
+        return settings | {"rope_scaling": None}
+    scaling = {key: value for key, value in main.items() if key != "rope_theta" and value is not None}
+    return settings | {"rope_scaling": scaling | {"type": kind, "rope_type": kind}}
 
 
 def computing_type(precision: str, config: dict[str, Any]) -> Any:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import backend, library, memory, model_config, places
+from engine import adapters, architectures, backend, library, memory, model_config, places
+from engine.assemble import assemble
 from engine.errors import UserError
 from engine.events import Event, ModelLoaded, Progress
 from engine.library import ModelFiles
@@ -45,7 +46,7 @@ class ModelSession:
         self.prompts.trim_to(n_sequences=0)
         del self.model, self.tokenizer, self.prompts
         gc.unfreeze()
-        gc.collect()
+        backend.collect_garbage()
         mx.clear_cache()
         return max(0, before - mx.get_active_memory() - mx.get_cache_memory())
 
@@ -110,8 +111,9 @@ def open_session(
     files = library.describe(folder)
     yield from backend.imports()
     backend.prepare()
-    model_config.check_supported(files)
-    stored = library.read_config(files.folder)
+    stored = model_config.read(files.folder)
+    if "model_file" not in stored:
+        architectures.classes(stored)
     dtype = model_config.computing_type(precision, stored)
     memory.require(files.name, int(files.weights * model_config.growth(dtype, stored)), memory_limit)
 
@@ -121,7 +123,7 @@ def open_session(
         return (yield from _read(files, dtype, adapter, trust_remote_code, memory_limit, started))
     except BaseException:
         # What was read goes back at once, so that the next model finds the room.
-        gc.collect()
+        backend.collect_garbage()
         mx.clear_cache()
         raise
 
@@ -137,14 +139,14 @@ def _read(
     yield Progress("Reading the model", 0, files.weights, "bytes", files.name)
     model, config = _build(files, trust_remote_code)
     if adapter:
-        model = _adapt(model, places.expand(adapter))
+        model = adapters.put_on(model, places.expand(adapter))
     if dtype is not None:
         model.set_dtype(dtype)
     yield from _materialise(model, files)
 
     yield Progress("Reading the tokenizer", 0, None, "", files.name)
     tokenizer = _load_tokenizer(files, config, trust_remote_code)
-    gc.collect()
+    backend.collect_garbage()
     # A full collection over 300,000 objects of the imports takes 50 ms; frozen, they are not looked at again.
     gc.freeze()
     yield ModelLoaded(
@@ -166,42 +168,17 @@ def _read(
 
 def _build(files: ModelFiles, trust_remote_code: bool) -> tuple[Module, dict[str, Any]]:
     """The model with its weights still unread, and its configuration."""
-    from mlx_lm.utils import load_model
+    import mlx.core as mx
 
-    config = library.read_config(files.folder)
-    try:
-        model, config = load_model(
-            files.folder,
-            lazy=True,
-            model_config=model_config.rotary_settings(config),
-            trust_remote_code=trust_remote_code,
-        )
-    except Exception as error:  # other people's files go through other people's code
-        raise UserError(
-            "{name} cannot be loaded.",
-            "{reason}",
-            "The files are damaged or not as config.json says. Get the model again, or convert the original once more.",
-            name=files.name,
-            reason=_shortened(error),
-        ) from error
-    return model, config
-
-
-def _adapt(model: Module, adapter: Path) -> Module:
-    from mlx_lm.utils import load_adapters
-
-    try:
-        model = load_adapters(model, str(adapter))
-    except Exception as error:  # other people's files go through other people's code
-        raise UserError(
-            "The adapter {adapter} cannot be put on this model.",
-            "{reason}",
-            "Give a folder with adapter_config.json and adapters.safetensors that was trained from this model.",
-            adapter=adapter,
-            reason=_shortened(error),
-        ) from error
-    model.eval()
-    return model
+    weights: dict[str, mx.array] = {}
+    for path in library.weight_files(files.folder, files.name):
+        try:
+            weights |= mx.load(str(path))  # type: ignore[arg-type]
+        except RuntimeError as error:
+            raise _unreadable(files, error) from error
+    code = files.folder if trust_remote_code else None
+    assembled = assemble(model_config.read(files.folder), weights, code=code)
+    return assembled.model, assembled.config
 
 
 def _materialise(model: Module, files: ModelFiles) -> Generator[Event, None, None]:
@@ -237,22 +214,32 @@ def _evaluate(arrays: list[mx.array], files: ModelFiles) -> None:
     except RuntimeError as error:
         if "read" not in str(error).lower():
             raise
-        raise UserError(
-            "A weight file of {name} is cut short or cannot be read.",
-            "{reason}",
-            "Get the model again; the download or copy was probably interrupted.",
-            name=files.name,
-            reason=_shortened(error),
-        ) from error
+        raise _unreadable(files, error) from error
+
+
+def _unreadable(files: ModelFiles, error: RuntimeError) -> UserError:
+    return UserError(
+        "A weight file of {name} is cut short or cannot be read.",
+        "{reason}",
+        "Get the model again; the download or copy was probably interrupted.",
+        name=files.name,
+        reason=_shortened(error),
+    )
 
 
 def _load_tokenizer(files: ModelFiles, config: dict[str, Any], trust_remote_code: bool) -> TokenizerWrapper:
     from mlx_lm.utils import load_tokenizer
 
+    from engine import tiktoken_tokenizer
+
     try:
+        if tiktoken_tokenizer.recognise(files.folder):
+            return tiktoken_tokenizer.wrapped(files.folder)
         # Said outright: where it is not, transformers asks on the terminal.
         extra = {"trust_remote_code": trust_remote_code}
         return load_tokenizer(files.folder, extra, eos_token_ids=config.get("eos_token_id"))
+    except UserError:
+        raise
     except Exception as error:  # other people's files go through other people's code
         raise UserError(
             "The tokenizer of {name} cannot be loaded.",

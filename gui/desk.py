@@ -12,6 +12,7 @@ from engine.config import Settings
 from engine.errors import UserError
 from engine.jobs import LoadModel
 from engine.workers import ComputeLane, NetworkLane
+from gui.garbage import Garbage
 from gui.notices import Notices
 
 
@@ -23,6 +24,7 @@ class Desk(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.notices = Notices(self)
+        self._garbage = Garbage(self)
         self.settings = Settings()
         self._damaged = False
         self.database: Path = places.conversations_file()
@@ -65,3 +67,4 @@ class Desk(QObject):
         self.network.close()
         self.compute.close()
         self.store.close()
+        self._garbage.close()

@@ -13,7 +13,6 @@ from mlx.utils import tree_flatten
 from engine import library, places
 from engine.errors import UserError
 from engine.events import Event, ModelLoaded, Progress
-from engine.model_config import rotary_settings
 from engine.session import ModelSession, drain, load, open_session
 from tests.engine.tiny import make_model
 
@@ -104,16 +103,6 @@ def test_transformers_5_rotary_settings_reach_the_model(tmp_path: Path) -> None:
     assert not mx.allclose(load(plain)[0](ids), load(base)[0](ids)).item()
 
 
-def test_rotary_scaling_is_passed_on() -> None:
-    parameters = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0}
-    assert rotary_settings({"rope_parameters": parameters}) == {
-        "rope_theta": 5e5,
-        "rope_scaling": {"rope_type": "llama3", "factor": 8.0},
-    }
-    assert rotary_settings({"rope_theta": 1e4, "rope_parameters": parameters}) == {}
-    assert rotary_settings({"rope_parameters": {"full_attention": {"rope_theta": 1e4}}}) == {}
-
-
 def broken(folder: Path, how: str) -> None:
     weights = folder / "model.safetensors"
     match how:
@@ -164,6 +153,33 @@ def broken(folder: Path, how: str) -> None:
             (folder / "model.py").write_text("raise SystemExit('executed')")
 
 
+def test_a_stray_file_beside_the_index_is_not_read(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "m", seed=1)
+    ids = mx.array([[5, 9, 20]])
+    expected = load(folder)[0](ids)
+    names = list(mx.load(str(folder / "model.safetensors")))
+    index = {"weight_map": dict.fromkeys(names, "model.safetensors")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    stray = make_model(tmp_path / "other", seed=2) / "model.safetensors"
+    (folder / "model-old.safetensors").write_bytes(stray.read_bytes())
+    assert mx.array_equal(load(folder)[0](ids), expected)
+
+
+def test_a_models_own_code_runs_where_it_is_trusted(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "m")
+    (folder / "own.py").write_text("from mlx_lm.models.llama import Model, ModelArgs\n")
+    change(folder, model_file="own.py", model_type="theirs")
+    with pytest.raises(UserError, match=r"own\.py"):
+        drain(open_session(str(folder)))
+    assert drain(open_session(str(folder), trust_remote_code=True)).model is not None
+
+
+def test_all_ends_of_generation_config_are_known(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "m")
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [3, 7]}))
+    assert {3, 7} <= load(folder)[1].eos_token_ids
+
+
 def change(folder: Path, **values: object) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | values))
@@ -177,7 +193,7 @@ def change(folder: Path, **values: object) -> None:
         ("config is a list", "config.json"),
         ("no model_type", "model_type"),
         ("unsupported", "lamma"),
-        ("wrong shape", "cannot be loaded"),
+        ("wrong shape", "448 x 64"),
         ("no weights", "model.safetensors"),
         ("empty weights", "broken"),
         ("truncated", "broken"),

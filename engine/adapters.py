@@ -1,0 +1,80 @@
+"""Puts LoRA and DoRA adapters on a model, and merges them into its weights. Knows no training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import UserError
+
+if TYPE_CHECKING:
+    from mlx.nn.layers.base import Module
+
+
+def put_on(model: Module, adapter: Path) -> Module:
+    """The model with the adapter of a folder (adapter_config.json, adapters.safetensors) on it.
+
+    Raises:
+        UserError: it is no adapter, or one of another model.
+    """
+    from mlx_lm.utils import load_adapters
+
+    try:
+        model = load_adapters(model, str(adapter))
+    except Exception as error:  # other people's files go through other people's code
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            "The adapter {adapter} cannot be put on this model.",
+            "{reason}",
+            "Give a folder with adapter_config.json and adapters.safetensors that was trained from this model.",
+            adapter=adapter,
+            reason=reason if len(reason) <= 300 else reason[:297] + "…",
+        ) from error
+    _require_complete(model, adapter)
+    model.eval()
+    return model
+
+
+def _require_complete(model: Module, adapter: Path) -> None:
+    """Refuse an adapter that lacks weights: they would stay as at the start of a training, without any effect."""
+    import mlx.core as mx
+    from mlx.utils import tree_flatten
+
+    leaves: Any = tree_flatten(model.parameters())  # type: ignore[no-untyped-call]
+    there: Any = mx.load(str(adapter / "adapters.safetensors"))
+    missing = [name for name, _ in leaves if name.endswith((".lora_a", ".lora_b")) and name not in there]
+    if missing:
+        raise UserError(
+            "The adapter {adapter} is incomplete.",
+            "Of the weights that its adapter_config.json promises, {number} are missing, such as {missing}.",
+            "Get the adapter again, or the adapter_config.json that belongs to it.",
+            adapter=adapter,
+            number=len(missing),
+            missing=missing[0],
+        )
+
+
+def merge(model: Module, adapter: Path, *, dequantize: bool = False) -> None:
+    """Merge the adapter of a folder into the weights of the model, which stay unevaluated.
+
+    A quantised layer is quantised again with the change in it, or with `dequantize` left whole.
+
+    Raises:
+        UserError: as `put_on`.
+    """
+    from mlx.utils import tree_unflatten
+
+    adapted: Any = put_on(model, adapter)
+    merged = [
+        (name, module.fuse(dequantize=dequantize))
+        for name, module in adapted.named_modules()
+        if hasattr(module, "fuse")
+    ]
+    if not merged:
+        raise UserError(
+            "The adapter {adapter} changes nothing in this model.",
+            "No layer of the model took it.",
+            "Give the adapter that was trained from this model.",
+            adapter=adapter,
+        )
+    adapted.update_modules(tree_unflatten(merged))
