@@ -6,16 +6,17 @@ one event a line and nothing else.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Annotated, Any, Protocol
 
 import typer
 
-from engine import config, jobs, places
+from engine import cli_render, config, jobs, places
 from engine.config import Sampling, Settings
 from engine.errors import UserError, failed
 from engine.events import (
@@ -23,14 +24,6 @@ from engine.events import (
     Done,
     Event,
     Failed,
-    Finding,
-    ModelFetched,
-    ModelFound,
-    ModelLoaded,
-    Note,
-    Progress,
-    ReplyFinished,
-    Token,
 )
 from engine.events import to_json as as_json
 
@@ -65,6 +58,7 @@ Precision = Annotated[str, typer.Option(help=str(Settings.model_fields["precisio
 
 def run(words: list[str], open_window: OpenWindow | None = None) -> None:
     """Carry out a command line and leave the process with its exit status."""
+    importlib.import_module("engine.cli_convert")  # its commands enter themselves in `app`
     app(words, obj=open_window, prog_name="mlx-grpo")
 
 
@@ -138,7 +132,7 @@ def generate(
         text = sys.stdin.read() if prompt == "-" else prompt
         return jobs.Generate(load, text, system, raw, config.build(Sampling, sampling))
 
-    leave(present(_job(request), json=json, stream=stream, verbose=verbose))
+    leave(present(job(request), json=json, stream=stream, verbose=verbose))
 
 
 @app.command()
@@ -159,7 +153,7 @@ def chat(
 @app.command()
 def doctor(json: Json = False) -> None:
     """Say what this machine can run, and what is wrong with it."""
-    leave(present(_job(jobs.Examine), json=json))
+    leave(present(job(jobs.Examine), json=json))
 
 
 models = typer.Typer(help="Models on this computer and on the Hugging Face Hub.", no_args_is_help=True)
@@ -169,7 +163,7 @@ app.add_typer(models, name="models")
 @models.command("list")
 def list_models(json: Json = False) -> None:
     """List the usable models on this computer."""
-    leave(present(_job(jobs.ListModels), json=json))
+    leave(present(job(jobs.ListModels), json=json))
 
 
 @models.command("download")
@@ -179,7 +173,7 @@ def download(
     json: Json = False,
 ) -> None:
     """Fetch a model from the Hugging Face Hub."""
-    leave(present(_job(lambda: jobs.Download(repository, revision)), json=json))
+    leave(present(job(lambda: jobs.Download(repository, revision)), json=json))
 
 
 def _converse(load: jobs.LoadModel, system: str, sampling: dict[str, Any], json: bool) -> None:
@@ -196,14 +190,14 @@ def _load(model: str, precision: str, adapter: str, trust_remote_code: bool) -> 
     return jobs.LoadModel(model, precision, adapter=adapter, trust_remote_code=trust_remote_code, fetch=True)
 
 
-def _job(request: Callable[[], jobs.Request]) -> Iterator[Event]:
+def job(request: Callable[[], jobs.Request]) -> Generator[Event, None, None]:
     """The request's events; made lazily, so that an error in making it is an event too."""
     yield from jobs.start(request(), jobs.Workbench())
 
 
 def present(steps: Iterator[Event], *, json: bool, stream: bool = False, verbose: bool = False) -> Event:
     """Print events as they come; the ending."""
-    show = (lambda event: _print(as_json(event))) if json else _Renderer(stream, verbose)
+    show = (lambda event: cli_render.say_result(as_json(event))) if json else cli_render.Renderer(stream, verbose)
     ending: Event = Done()
     try:
         for event in steps:
@@ -220,7 +214,12 @@ def present(steps: Iterator[Event], *, json: bool, stream: bool = False, verbose
         ending = failed(exception)
         if not isinstance(exception, UserError):
             _log(ending)
-    show(ending)
+    try:
+        show(ending)
+    except OSError as exception:
+        # Standard output goes to a file on a full disk.
+        ending = failed(exception)
+        cli_render.Renderer(stream, verbose)(ending)
     return ending
 
 
@@ -232,83 +231,14 @@ def leave(ending: Event) -> None:
         raise typer.Exit(130)
 
 
-class _Renderer:
-    """Events as a person reads them in a terminal: answers on standard output, all else on standard error."""
-
-    def __init__(self, stream: bool, verbose: bool) -> None:
-        self._stream, self._verbose = stream, verbose
-        self._progress = False
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Progress):
-            self._show_progress(event)
-            return
-        self._clear_progress()
-        match event:
-            case Token() if self._stream:
-                sys.stdout.write(event.text)
-                sys.stdout.flush()
-            case ReplyFinished():
-                _print("" if self._stream else event.text)
-                if self._verbose:
-                    _say(reply_summary(event))
-            case ModelLoaded() if self._verbose:
-                _say(f"{event.name}: {event.parameters / 1e6:,.1f} million parameters, {event.bits:g} bits")
-            case Note():
-                _say(event.text)
-            case ModelFound():
-                bits = f"{event.bits} bits" if event.bits else "not quantised"
-                _print(f"{event.name}  {event.model_type}, {event.weights / 1e6:,.0f} MB, {bits}")
-            case ModelFetched():
-                _print(event.folder)
-            case Finding():
-                mark = {"ok": "ok   ", "hint": "hint ", "wrong": "WRONG"}[event.state]
-                _print(f"{mark}  {event.subject}: {event.found}" + (f"\n       {event.remedy}" * bool(event.remedy)))
-            case Failed():
-                _say("\n".join(part for part in (event.what, event.why, event.remedy) if part))
-                if event.fault == "bug":
-                    _say(f"Details are in {places.log_file()}")
-
-    def _show_progress(self, event: Progress) -> None:
-        if not sys.stderr.isatty():
-            return
-        share = f" {100 * event.done / event.total:3.0f} %" if event.total else ""
-        sys.stderr.write(f"\r\x1b[K{event.what}{share}  {event.detail[:50]}")
-        sys.stderr.flush()
-        self._progress = True
-
-    def _clear_progress(self) -> None:
-        if self._progress:
-            sys.stderr.write("\r\x1b[K")
-            self._progress = False
-
-
-def reply_summary(event: ReplyFinished) -> str:
-    """One line on how an answer went."""
-    return (
-        f"{event.completion_tokens} tokens, {event.tokens_per_second:.1f} tokens/s, "
-        f"first token after {event.first_token_seconds:.2f} s, "
-        f"{event.prompt_tokens} prompt tokens ({event.cached_tokens} known), ended by: {event.stop_reason}, "
-        f"seed {event.seed}"
-    )
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-
-
 def _log(ending: Failed) -> None:
     path = places.log_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(path, encoding="utf-8")
     except OSError:
-        _say(ending.details)  # there is no better place for it
+        if ending.fault == "bug":
+            cli_render.say(ending.details)  # there is no better place for it
         return
     logger = logging.getLogger("mlx_grpo")
     logger.addHandler(handler)

@@ -7,63 +7,65 @@ ourselves (`hub_files`): huggingface_hub throws an unfinished file away, and can
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import shutil
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from engine import hub_errors, hub_files
+from engine import hub_errors, hub_files, hub_kinds
 from engine.errors import UserError
 from engine.events import Event, Progress
 from engine.hub_files import HubFile
+from engine.hub_kinds import Chosen
 
 if TYPE_CHECKING:
     import httpx2
 
-_INDEX = "model.safetensors.index.json"
-_WEIGHTS = re.compile(r"model[^/]*\.safetensors")
-_SHARD = re.compile(r"(.+-)\d{5}(-of-(\d{5})\.safetensors)")
-# Code (.py) is fetched and not run: some tokenizers consist of it, and the person may allow it later.
-_BESIDES = re.compile(r"[^/]+\.(json|txt|jinja|tiktoken|model|py)|additional_chat_templates/[^/]+\.jinja")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _STEP = 0.1  # seconds between two events
 _PARALLEL = 4  # files at a time
 
 
-def cached(repo_id: str, revision: str | None = None) -> Path | None:
-    """The folder of a model that is complete in the Hugging Face cache, else None. Uses no network."""
+def cached(name: str, revision: str | None = None, *, any_kind: bool = False) -> Path | None:
+    """The model that is complete in the Hugging Face cache, else None; the arguments are `download`'s. No network."""
     from huggingface_hub import constants
 
+    repo_id, wanted = hub_kinds.split(name) if any_kind else (name, "")
     revision = revision or constants.DEFAULT_REVISION
     folder = _folder(repo_id)
     ref = folder / "refs" / revision
     commit = ref.read_text("utf-8").strip() if ref.is_file() else revision
     snapshot = folder / "snapshots" / commit
-    if not _COMMIT.fullmatch(commit) or not (snapshot / "config.json").is_file():
+    if not _COMMIT.fullmatch(commit) or not snapshot.is_dir():
         return None
+    names = {path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file()}
     try:
-        weights = _weight_names(snapshot, (path.name for path in snapshot.iterdir()))
-        complete = bool(weights) and all((snapshot / name).is_file() for name in weights)
-    except (ValueError, KeyError, TypeError, AttributeError):  # a damaged index
+        chosen = hub_kinds.choose(names, snapshot, any_kind=any_kind, wanted=wanted)
+    except (UserError, ValueError, KeyError, TypeError, AttributeError):  # not that file, or a damaged index
         return None
-    return snapshot if complete else None
+    return snapshot / chosen.file if chosen and names.issuperset(chosen.weights) else None
 
 
-def download(repo_id: str, revision: str | None = None) -> Generator[Event, None, Path]:
-    """Fetch what a model needs into the Hugging Face cache; the result is its folder.
+def download(name: str, revision: str | None = None, *, any_kind: bool = False) -> Generator[Event, None, Path]:
+    """Fetch what a model needs into the Hugging Face cache; the result is its folder, or the .gguf file that it is.
 
     It has no thread: bytes flow while the next event is asked for, on an event loop of its own (so never call it
     from a coroutine). Closing it keeps what was fetched; run again, it fetches only what is missing.
 
+    Args:
+        name: `owner/model`; with `any_kind` also `owner/model/file.gguf` or `owner/model:Q4_K_M`.
+        revision: a branch, tag or commit.
+        any_kind: where there are no safetensors, weights that have to be converted will do.
+
     Raises:
         UserError: the model cannot be had; the sentences say why.
     """
-    transfer = _Transfer(repo_id, revision)
+    repo_id, wanted = hub_kinds.split(name) if any_kind else (name, "")
+    transfer = _Transfer(repo_id, revision, any_kind, wanted)
     loop = asyncio.new_event_loop()
     task = loop.create_task(transfer.run())
     try:
@@ -89,10 +91,11 @@ class _Transfer:
     commit: str
     snapshot: Path
 
-    def __init__(self, repo_id: str, revision: str | None) -> None:
+    def __init__(self, repo_id: str, revision: str | None, any_kind: bool, wanted: str) -> None:
         from huggingface_hub import constants
 
         self.repo_id = repo_id
+        self.any_kind, self.wanted = any_kind, wanted
         self.revision = revision or constants.DEFAULT_REVISION
         self.folder = _folder(repo_id)
         self.here: dict[str, int] = {}
@@ -110,12 +113,14 @@ class _Transfer:
             self.client.timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
             files = await self._list()
             # These two decide what else is fetched, and whether anything is.
-            for name in ("config.json", _INDEX):
-                if name in files:
+            for name in ("config.json", hub_kinds.SAFETENSORS_INDEX, hub_kinds.TORCH_INDEX):
+                if name in files and not self.wanted and (self.any_kind or name != hub_kinds.TORCH_INDEX):
                     await self._fetch(files[name])
-            needed = self._needed(files)
+            chosen = self._choose(files)
+            needed = [files[name] for name in dict.fromkeys((*chosen.besides, *chosen.weights))]
             self.here = {file.path: self._bytes_here(file) for file in needed}
             self.total = sum(file.size for file in needed)
+            self.snapshot.mkdir(parents=True, exist_ok=True)
             self._check_disk(self.total - sum(self.here.values()))
             try:
                 async with asyncio.TaskGroup() as group:
@@ -126,7 +131,7 @@ class _Transfer:
         # Only now does the revision mean this commit: until here, an older complete one stays usable.
         if self.revision != self.commit:
             _write(self.folder / "refs" / self.revision, self.commit)
-        return self.snapshot
+        return self.snapshot / chosen.file
 
     async def _list(self) -> dict[str, HubFile]:
         """Every file of the repository. Sets `commit` and `snapshot`."""
@@ -142,7 +147,19 @@ class _Transfer:
         except (ValueError, KeyError, TypeError) as error:
             raise hub_errors.not_the_hub() from error
         self.snapshot = self.folder / "snapshots" / self.commit
-        if "config.json" not in files or not any(path == _INDEX or _WEIGHTS.fullmatch(path) for path in files):
+        self._choose(files)
+        return files
+
+    def _choose(self, files: dict[str, HubFile]) -> Chosen:
+        """What to fetch: settings, tokenizer and chat template, and of the weights one set."""
+        sizes = {path: file.size for path, file in files.items()}
+        try:
+            chosen = hub_kinds.choose(files, self.snapshot, any_kind=self.any_kind, wanted=self.wanted, sizes=sizes)
+            missing = [name for name in chosen.weights if name not in files] if chosen else []
+            reason = ", ".join(map(str, missing))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            chosen, reason = Chosen(()), str(error) or type(error).__name__
+        if chosen is None:
             raise UserError(
                 "{repo_id} holds no model that can be used here.",
                 "It has no {missing}.",
@@ -150,21 +167,15 @@ class _Transfer:
                 repo_id=self.repo_id,
                 missing="model.safetensors" if "config.json" in files else "config.json",
             )
-        return files
-
-    def _needed(self, files: dict[str, HubFile]) -> list[HubFile]:
-        """What a model needs: settings, tokenizer and chat template, and of the weights one set of safetensors."""
-        try:
-            weights = sorted(_weight_names(self.snapshot, files))
-            return [files[name] for name in (*filter(_BESIDES.fullmatch, files), *weights)]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if reason:
             raise UserError(
                 "{repo_id} is damaged on Hugging Face.",
                 "Its list of weight files cannot be read, or names a file that is not there: {reason}",
                 "Choose another revision or another repository of this model.",
                 repo_id=self.repo_id,
-                reason=error,
-            ) from error
+                reason=reason,
+            )
+        return chosen
 
     def _bytes_here(self, file: HubFile) -> int:
         blob = self._blob(file)
@@ -215,16 +226,6 @@ def _folder(repo_id: str) -> Path:
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE).expanduser() / f"models--{repo_id.replace('/', '--')}"
-
-
-def _weight_names(snapshot: Path, names: Iterable[str]) -> set[str]:
-    """The weight files of a complete model: those its index names, else `model*.safetensors` with every shard."""
-    if (snapshot / _INDEX).is_file():
-        return set(json.loads((snapshot / _INDEX).read_bytes())["weight_map"].values())
-    found = set(filter(_WEIGHTS.fullmatch, names))
-    for shard in [*filter(None, map(_SHARD.fullmatch, found))]:
-        found |= {f"{shard[1]}{number:05}{shard[2]}" for number in range(1, int(shard[3]) + 1)}
-    return found
 
 
 def _headers() -> dict[str, str]:

@@ -10,7 +10,7 @@ from engine.hub_files import asked_pause
 if TYPE_CHECKING:
     import httpx2
 
-_LATER = "Try again later; what was fetched is kept."
+_LATER = "Try again later; what arrived is kept."
 _SIGN_IN = "Make an access token at {endpoint}/settings/tokens and set it as HF_TOKEN, or run: hf auth login"
 
 _BAD_ID = ("{repo_id} is not a Hugging Face model id.", "{reason}", "An id reads like Qwen/Qwen2.5-0.5B-Instruct.")
@@ -56,6 +56,33 @@ _NOT_THE_HUB = (
     "Open {endpoint} in a browser and see what comes.",
 )
 
+_NO_TOKEN = (
+    "You are not signed in to Hugging Face.",
+    "An upload needs an access token that may write, and none is stored on this computer.",
+    "Make one (kind: write) at {endpoint}/settings/tokens, then run: hf auth login",
+)
+_MAY_NOT_WRITE = (
+    "Your account may not upload to {repo_id}.",
+    "Hugging Face answered: {reason}",
+    "Choose a name of your own account; at {endpoint}/settings/tokens, see that the token may write (kind: write).",
+)
+_TOO_LARGE = (
+    "Hugging Face finds {repo_id} too large.",
+    "It answered: {reason}",
+    "Free storage in your account's settings, or upload a more strongly quantised model.",
+)
+_CHANGED = (
+    "{repo_id} was changed by someone else meanwhile.",
+    "Hugging Face answered: {reason}",
+    "Try again; what was sent is kept.",
+)
+_NOT_TAKEN = (
+    "Hugging Face did not take {repo_id}.",
+    "It answered: {reason}",
+    "Try again later; files that arrived are not sent again.",
+)
+_UPLOAD_OFFLINE = (_OFFLINE[0].replace("downloaded", "uploaded"), *_OFFLINE[1:])
+
 _BY_CODE = {"GatedRepo": _GATED, "RevisionNotFound": _NO_REVISION, "RepoNotFound": _NO_REPOSITORY}
 _BY_STATUS = {401: _NO_REPOSITORY, 403: _FORBIDDEN, 404: _NO_REPOSITORY, 429: _BUSY}
 
@@ -82,6 +109,41 @@ def in_words(error: Exception, repo_id: str, revision: str) -> UserError:
     return _words(sentences, values) if sentences else explain(error)
 
 
+def of_upload(error: Exception, repo_id: str) -> UserError:
+    """The sentences for an exception that came up while `repo_id` was sent."""
+    import httpx2
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
+
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # the client wraps what happened to a file
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    values = {"repo_id": repo_id, "endpoint": constants.ENDPOINT, "reason": reason}
+    response = getattr(error, "response", None)
+    if response is not None:
+        return _upload_refusal(response, values)
+    kinds: tuple[tuple[Any, tuple[str, str, str]], ...] = (
+        (HFValidationError, _BAD_ID),
+        (OfflineModeIsEnabled, _UPLOAD_OFFLINE),
+        (httpx2.TimeoutException, _NO_ANSWER),
+        ((httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError), _NOT_TAKEN),
+        ((httpx2.TransportError, httpx2.InvalidURL), _NO_CONNECTION),
+        (httpx2.HTTPError, _NOT_THE_HUB),
+        ((ValueError, KeyError, TypeError), _NOT_TAKEN),  # what came is not what the client knows
+    )
+    sentences = next((sentences for kind, sentences in kinds if isinstance(error, kind)), None)
+    return _words(sentences, values) if sentences else explain(error)
+
+
+def no_token() -> UserError:
+    """Nobody is signed in."""
+    from huggingface_hub import constants
+
+    return _words(_NO_TOKEN, {"endpoint": constants.ENDPOINT})
+
+
 def bad_token() -> UserError:
     """The access token cannot even be sent."""
     from huggingface_hub import constants
@@ -106,6 +168,24 @@ def _refusal(response: httpx2.Response, values: dict[str, Any]) -> UserError:
         sentences = _BY_CODE.get(code) or _BY_STATUS.get(status) or (_TROUBLE if status >= 500 else _REFUSED)
     seconds = asked_pause(response)
     again = f"Try again in {seconds} seconds; what was fetched is kept." if seconds else _LATER
+    return _words(sentences, values | {"reason": f"HTTP {status} {message or response.reason_phrase}", "again": again})
+
+
+def _upload_refusal(response: httpx2.Response, values: dict[str, Any]) -> UserError:
+    """What an answer without success means for an upload."""
+    status, message = response.status_code, response.headers.get("X-Error-Message", "")
+    sentences = {
+        401: _BAD_TOKEN,
+        402: _TOO_LARGE,
+        403: _TOO_LARGE if "storage" in message.lower() else _MAY_NOT_WRITE,
+        404: _MAY_NOT_WRITE,
+        409: _CHANGED,
+        412: _CHANGED,
+        413: _TOO_LARGE,
+        429: _BUSY,
+    }.get(status, _NOT_TAKEN)
+    seconds = asked_pause(response)
+    again = f"Try again in {seconds} seconds." if seconds else _LATER
     return _words(sentences, values | {"reason": f"HTTP {status} {message or response.reason_phrase}", "again": again})
 
 

@@ -5,105 +5,74 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.config import Sampling
+from engine import places
+from engine.convert import journal
+from engine.convert.settings import ConversionSettings
 from engine.errors import UserError, explain
 from engine.events import Event, ModelFetched, ModelFound, ModelUnloaded, ReplyFinished, Token
+from engine.requests import (
+    CHAT,
+    CONVERSION,
+    EVALUATION,
+    MEASURE,
+    TRAINING,
+    Convert,
+    Download,
+    Examine,
+    Fuse,
+    Generate,
+    ListModels,
+    LoadModel,
+    LookAt,
+    Measure,
+    MeasureQuality,
+    Reply,
+    Request,
+    UnloadModel,
+    Upload,
+)
 
 if TYPE_CHECKING:
     from engine.chat.conversations import Conversations, State
     from engine.session import ModelSession
 
-# Lower numbers go first on the compute lane.
-MEASURE, CHAT, EVALUATION, CONVERSION, TRAINING = range(5)
+__all__ = [
+    "CHAT",
+    "CONVERSION",
+    "EVALUATION",
+    "MEASURE",
+    "TRAINING",
+    "Convert",
+    "Download",
+    "Examine",
+    "Fuse",
+    "Generate",
+    "ListModels",
+    "LoadModel",
+    "LookAt",
+    "Measure",
+    "MeasureQuality",
+    "Reply",
+    "Request",
+    "UnloadModel",
+    "Upload",
+    "Workbench",
+    "command_line",
+    "fetch",
+    "start",
+]
 
 # A token that was shown is on disk within a second.
 _SAVE_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class LoadModel:
-    """Have this model in memory; another one that was there goes first.
-
-    `fetch` downloads a Hugging Face id that is not on this computer; the window does that on its network lane instead.
-    """
-
-    model: str
-    precision: str = "auto"
-    memory_limit: int = 0
-    adapter: str = ""
-    trust_remote_code: bool = False
-    fetch: bool = False
-    priority: int = CHAT
-
-
-@dataclass(frozen=True, slots=True)
-class UnloadModel:
-    """Give the model's memory back."""
-
-    priority: int = CHAT
-
-
-@dataclass(frozen=True, slots=True)
-class Generate:
-    """Answer one prompt without storing it; `raw` continues the bare text, without the chat template."""
-
-    load: LoadModel
-    prompt: str
-    system: str = ""
-    raw: bool = False
-    sampling: Sampling = field(default_factory=Sampling)
-    priority: int = CHAT
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Write the text of a stored assistant message: the answer to the messages before it."""
-
-    load: LoadModel
-    database: Path
-    message: int
-    sampling: Sampling = field(default_factory=Sampling)
-    priority: int = CHAT
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """Fetch a model from the Hugging Face Hub."""
-
-    repository: str
-    revision: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ListModels:
-    """Find the usable models on this computer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """Say which device computes and how much of its memory is in use; imports nothing for it."""
-
-    priority: int = MEASURE
-
-
-@dataclass(frozen=True, slots=True)
-class Examine:
-    """Look at what this machine can run, and what is wrong with it."""
-
-    priority: int = CHAT
-
-
-Request = LoadModel | UnloadModel | Generate | Reply | Download | ListModels | Measure | Examine
 
 
 class Workbench:
     """What the jobs of one lane share: the model in memory. Belongs to the lane's thread."""
 
     def __init__(self) -> None:
+        journal.sweep()
         self.session: ModelSession | None = None
         self._loaded: LoadModel | None = None
 
@@ -147,7 +116,7 @@ def start(request: Request, bench: Workbench) -> Iterator[Event]:
         case Reply():
             yield from _reply(request, bench)
         case Download():
-            yield from fetch(request.repository, request.revision)
+            yield from fetch(request.repository, request.revision, any_kind=request.any_kind)
         case ListModels():
             from engine import library
 
@@ -155,6 +124,14 @@ def start(request: Request, bench: Workbench) -> Iterator[Event]:
                 yield ModelFound(
                     files.name, str(files.folder), files.model_type, files.weights, files.bits, files.demonstration
                 )
+        case LookAt() | Convert() | Fuse() | MeasureQuality():
+            yield from _convert(request)
+        case Upload():
+            from engine import hub_upload
+
+            yield from hub_upload.upload(
+                places.expand(request.folder), request.repository, private=request.private, dry_run=request.dry_run
+            )
         case Measure():
             from engine import memory
 
@@ -165,13 +142,50 @@ def start(request: Request, bench: Workbench) -> Iterator[Event]:
             yield from doctor.examine()
 
 
-def fetch(repository: str, revision: str | None = None) -> Iterator[Event]:
+def fetch(repository: str, revision: str | None = None, *, any_kind: bool = False) -> Iterator[Event]:
     """Download a model and say where it is."""
     from engine import hub, library
 
     repository = repository.strip().removeprefix(library.HUB_ADDRESS)
-    folder = yield from hub.download(repository, revision)
+    folder = yield from hub.download(repository, revision, any_kind=any_kind)
     yield ModelFetched(repository, str(folder))
+
+
+def _convert(request: LookAt | Convert | Fuse | MeasureQuality) -> Iterator[Event]:
+    from engine.convert import conversion
+
+    match request:
+        case LookAt():
+            yield conversion.planned(request.source, request.output, request.settings, request.revision)[1]
+        case Convert():
+            if request.fetch:
+                yield from _fetch_source(request.source, request.revision)
+            yield from conversion.convert(
+                request.source,
+                request.output,
+                request.settings,
+                revision=request.revision,
+                overwrite=request.overwrite,
+                report=request.report,
+                text=request.text,
+            )
+        case Fuse():
+            settings = ConversionSettings(dequantize=request.dequantize)
+            yield from conversion.convert(
+                request.model, request.output, settings, overwrite=request.overwrite, adapter=request.adapter
+            )
+        case MeasureQuality():
+            yield from conversion.measure(
+                request.source, request.settings, revision=request.revision, text=request.text
+            )
+
+
+def _fetch_source(name: str, revision: str | None) -> Iterator[Event]:
+    from engine import hub, library
+    from engine.convert import look
+
+    if library.is_hub_id(name) and not look.is_here(name, revision):
+        yield from hub.download(name.removeprefix(library.HUB_ADDRESS), revision, any_kind=True)
 
 
 def _generate(request: Generate, bench: Workbench) -> Iterator[Event]:

@@ -41,6 +41,11 @@ def models_folder() -> Path:
     return _place(platformdirs.user_data_dir(_APP, appauthor=False), "Models")
 
 
+def unfinished_folder() -> Path:
+    """Notes on folders that are being made, for the case that the program dies."""
+    return _place(platformdirs.user_data_dir(_APP, appauthor=False), "Unfinished")
+
+
 def log_file() -> Path:
     """What the program noted about its own errors."""
     return _place(platformdirs.user_log_dir(_APP, appauthor=False), "mlx-grpo.log")

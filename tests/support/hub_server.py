@@ -7,13 +7,14 @@
         assert hub.ranges("model.safetensors") == [None, "bytes=1000-"]
 
 As on the real Hub, git's own files come from the endpoint itself, and large files (LFS) by a redirect to another
-origin, where the access token must not go. Both are ports of 127.0.0.1.
+origin, where the access token must not go. Both are ports of 127.0.0.1. Uploads are in `hub_uploads`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests.support.hub_uploads import Uploads
 
 THREAD_NAME = "hub-server"  # of every thread here, so that a test can tell them from the program's
 _PIECE_SECONDS = 0.02  # a slowed answer comes in pieces of this duration
@@ -91,10 +94,16 @@ class StoredFile:
         return self.sha256 if self.lfs else self.git_id
 
 
+def is_lfs(path: str) -> bool:
+    """Whether a file is kept outside git, as .gitattributes of every repository says."""
+    return path.endswith((".safetensors", ".bin", ".gguf", ".pt", ".pkl", ".model"))
+
+
 @dataclass
 class StoredModel:
     """Every commit of a repository, and the commit each branch or tag means."""
 
+    private: bool = False
     commits: dict[str, dict[str, StoredFile]] = field(default_factory=dict)
     revisions: dict[str, str] = field(default_factory=dict)
 
@@ -108,6 +117,7 @@ class HubServer:
         self.requests: list[Request] = []
         self.contents: list[tuple[str, str | None]] = []
         self.bytes_per_second: float | None = None
+        self.uploads = Uploads()
         self.closing = threading.Event()
         self._servers = [_Server(self), _Server(self)]
         self.endpoint, self.storage = (f"http://127.0.0.1:{server.server_port}" for server in self._servers)
@@ -124,8 +134,8 @@ class HubServer:
             server.server_close()
 
     def add_model(self, repo_id: str, files: dict[str, bytes], revision: str = "main") -> str:
-        """Commit `files` as the whole content of a branch; returns the commit. Safetensors are LFS files."""
-        stored = {path: StoredFile(content, path.endswith(".safetensors")) for path, content in files.items()}
+        """Commit `files` as the whole content of a branch; returns the commit. Weights are LFS files."""
+        stored = {path: StoredFile(content, is_lfs(path)) for path, content in files.items()}
         names = "".join(sorted(path + file.etag for path, file in stored.items()))
         commit = hashlib.sha1(names.encode(), usedforsecurity=False).hexdigest()
         model = self.models.setdefault(repo_id, StoredModel())
@@ -172,6 +182,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self._answer()
+
+    def do_PUT(self) -> None:
+        self._answer()
+
     def log_message(self, *_: object) -> None:
         """Nothing on the terminal."""
 
@@ -184,14 +200,21 @@ class _Handler(BaseHTTPRequestHandler):
             hub.closing.wait(60)
             self.close_connection = True
         elif fault.status:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self._send(fault.status, fault.headers, fault.body)
+        elif self.command in {"POST", "PUT"}:
+            self._receive(path)
         else:
             self._route([unquote(part) for part in path.strip("/").split("/")])
 
     def _route(self, parts: list[str]) -> None:
         match parts:
+            case ["api", "whoami-v2"]:
+                self._answer_json(*self.server.hub.uploads.who(self.headers))
             case ["api", "models", *name, "revision", revision]:
                 self._model_info("/".join(name), revision)
+            case ["api", "models", owner, model]:
+                self._model_info(f"{owner}/{model}", "main")
             case ["api", "models", *name, "tree", revision]:
                 self._tree("/".join(name), revision)
             case ["storage", owner, model, commit, *file]:
@@ -200,6 +223,30 @@ class _Handler(BaseHTTPRequestHandler):
                 self._resolve(f"{owner}/{model}", revision, "/".join(file))
             case _:
                 self._refuse("EntryNotFound", "There is nothing here")
+
+    def _receive(self, path: str) -> None:
+        """Take what a client sends, unless a fault ends the connection in the middle of it."""
+        hub, size = self.server.hub, int(self.headers.get("Content-Length", 0))
+        cut = hub.fault(path, in_content=True).cut_after
+        body = b"".join(self._slowly(size if cut is None else min(cut, size)))
+        if len(body) < size:
+            hub.uploads.broken.append((path, len(body)))
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+        else:
+            self._answer_json(*hub.uploads.answer(hub, self.command, path, self.headers, body))
+
+    def _slowly(self, size: int) -> Iterator[bytes]:
+        rate = self.server.hub.bytes_per_second
+        step = max(1, int(rate * _PIECE_SECONDS)) if rate else size
+        while size > 0 and (piece := self.rfile.read(min(step, size))):
+            size -= len(piece)
+            yield piece
+            if rate and self.server.hub.closing.wait(_PIECE_SECONDS):
+                return
+
+    def _answer_json(self, status: int, headers: dict[str, str], value: object) -> None:
+        self._send(status, headers | {"Content-Type": "application/json"}, json.dumps(value).encode())
 
     def _model(self, repo_id: str) -> StoredModel:
         return self.server.hub.models[repo_id]
@@ -220,12 +267,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _model_info(self, repo_id: str, revision: str) -> None:
         if commit := self._commit(repo_id, revision):
             siblings: list[dict[str, Any]] = []
+            private = self._model(repo_id).private
             for path, file in self._model(repo_id).commits[commit].items():
                 entry: dict[str, Any] = {"rfilename": path, "size": len(file.content), "blobId": file.git_id}
                 if file.lfs:
                     entry["lfs"] = {"sha256": file.sha256, "size": len(file.content), "pointerSize": 134}
                 siblings.append(entry if "blobs=" in self.path else {"rfilename": path})
-            self._send_json({"id": repo_id, "modelId": repo_id, "sha": commit, "private": False, "siblings": siblings})
+            self._send_json(
+                {"id": repo_id, "modelId": repo_id, "sha": commit, "private": private, "siblings": siblings}
+            )
 
     def _tree(self, repo_id: str, revision: str) -> None:
         if commit := self._commit(repo_id, revision):

@@ -1,0 +1,141 @@
+"""The commands `convert` and `fuse`: their options and what they hand to jobs. Knows no model."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator, Iterator
+from typing import Annotated, Any
+
+import typer
+
+from engine import config, jobs
+from engine.cli import Json, app, job, leave, present
+from engine.convert.settings import RECIPES, ConversionSettings
+from engine.events import Event, ModelConverted
+
+_FIELDS = ConversionSettings.model_fields
+
+
+def _help(name: str) -> str:
+    return str(_FIELDS[name].description)
+
+
+Source = Annotated[
+    str,
+    typer.Option(
+        "--hf-path", "--model", help="A model folder, a .gguf or .pt file, a nanochat folder, or a Hugging Face id."
+    ),
+]
+Output = Annotated[str, typer.Option("--mlx-path", "--output-dir", metavar="OUT", help="The folder to write.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a model that is in the output folder.")]
+
+
+@app.command()
+def convert(
+    hf_path: Source,
+    mlx_path: Output = "mlx_model",
+    quantize: Annotated[bool, typer.Option("-q", "--quantize", help=_help("quantize"))] = False,
+    bits: Annotated[int | None, typer.Option("--bits", "--q-bits", help=_help("bits"))] = None,
+    group_size: Annotated[int | None, typer.Option("--group-size", "--q-group-size", help=_help("group_size"))] = None,
+    mode: Annotated[str, typer.Option("--mode", "--q-mode", help=_help("mode"))] = "affine",
+    recipe: Annotated[
+        str, typer.Option("--recipe", "--quant-predicate", help=f"{_help('recipe')} One of: {', '.join(RECIPES)}.")
+    ] = "",
+    dtype: Annotated[str, typer.Option(help=_help("dtype"))] = "stored",
+    dequantize: Annotated[bool, typer.Option("-d", "--dequantize", help=_help("dequantize"))] = False,
+    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit of a Hugging Face id.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=_help("trust_remote_code"))] = False,
+    eos_token: Annotated[str, typer.Option(help=_help("eos_token"))] = "",
+    strict: Annotated[bool, typer.Option("--strict/--relaxed", help=_help("strict"))] = True,
+    check: Annotated[bool | None, typer.Option("--check/--no-check", help=_help("check"))] = None,
+    rope_theta: Annotated[float | None, typer.Option(help=_help("rope_theta"))] = None,
+    softcap: Annotated[float | None, typer.Option(help=_help("softcap"))] = None,
+    qk_scale: Annotated[float | None, typer.Option(help=_help("qk_scale"))] = None,
+    upload_repo: Annotated[str, typer.Option(metavar="ID", help="Then upload it to this Hugging Face id.")] = "",
+    public: Annotated[bool, typer.Option("--public", help="Let everyone see what is uploaded.")] = False,
+    overwrite: Overwrite = False,
+    report: Annotated[bool, typer.Option("--report", help="Measure what this and other settings cost.")] = False,
+    text: Annotated[str, typer.Option(metavar="FILE", help="Measure on this text instead of the bundled one.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", hidden=True)] = False,
+    json: Json = False,
+) -> None:
+    """Turn a checkpoint of any kind into an MLX model."""
+    chosen: dict[str, Any] = {
+        # Who names bits, a group size, a mode or a recipe wants it quantised.
+        "quantize": quantize or bool(recipe) or mode != "affine" or bits is not None or group_size is not None,
+        "bits": bits,
+        "group_size": group_size,
+        "mode": mode,
+        "recipe": recipe,
+        "dtype": dtype,
+        "dequantize": dequantize,
+        "strict": strict,
+        "trust_remote_code": trust_remote_code,
+        "eos_token": eos_token,
+        "check": {None: "auto", True: "always", False: "never"}[check],
+        "rope_theta": rope_theta,
+        "softcap": softcap,
+        "qk_scale": qk_scale,
+    }
+
+    def events() -> Generator[Event, None, None]:
+        settings = config.build(ConversionSettings, chosen)
+        if dry_run:
+            yield from job(lambda: jobs.LookAt(hf_path, mlx_path, settings, revision))
+            return
+        bench = jobs.Workbench()
+        if upload_repo:
+            from engine import hub_upload
+
+            hub_upload.require(upload_repo)
+        request = jobs.Convert(hf_path, mlx_path, settings, revision, overwrite, report or bool(text), text, fetch=True)
+        folder = ""
+        for event in jobs.start(request, bench):
+            folder = event.folder if isinstance(event, ModelConverted) else folder
+            yield event
+        if upload_repo:
+            yield from jobs.start(jobs.Upload(folder, upload_repo, private=not public), bench)
+
+    leave(present(_stoppable(events()), json=json, verbose=verbose))
+
+
+@app.command()
+def fuse(
+    model: Annotated[str, typer.Option("--model", "-m", help="The model the adapter was trained from.")],
+    adapter: Annotated[str, typer.Option("--adapter", "--adapter-path", metavar="FOLDER", help="The adapter.")],
+    mlx_path: Annotated[str, typer.Option("--mlx-path", "--save-path", metavar="OUT", help="The folder to write.")],
+    dequantize: Annotated[bool, typer.Option("-d", "--dequantize", help=_help("dequantize"))] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> None:
+    """Merge an adapter into the weights of its model."""
+    events = job(lambda: jobs.Fuse(model, adapter, mlx_path, dequantize, overwrite))
+    leave(present(_stoppable(events), json=json))
+
+
+def _stoppable(events: Generator[Event, None, None]) -> Iterator[Event]:
+    """The events, which the first signal to stop ends with everything cleared up; later ones cannot disturb that."""
+    received: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if not received:
+            received.append(number)
+            raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        # Ignored on purpose, as by nohup, it stays so.
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, stop)
+    try:
+        for event in events:
+            if received:
+                # Other people's code may have swallowed the exception.
+                raise KeyboardInterrupt
+            yield event
+    finally:
+        events.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)

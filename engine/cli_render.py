@@ -1,0 +1,66 @@
+"""Prints events in a terminal: results on standard output, all else on standard error. Knows no job."""
+
+from __future__ import annotations
+
+import sys
+
+from engine import cli_report
+from engine.events import Event, ModelLoaded, Progress, QualityMeasured, ReplyFinished, Token
+
+
+class Renderer:
+    """Events as a person reads them in a terminal: answers on standard output, all else on standard error."""
+
+    def __init__(self, stream: bool, verbose: bool) -> None:
+        self._stream, self._verbose = stream, verbose
+        self._progress = self._table = False
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self._show_progress(event)
+            return
+        self._clear_progress()
+        if isinstance(event, Token):
+            if self._stream:
+                sys.stdout.write(event.text)
+                sys.stdout.flush()
+        elif isinstance(event, ReplyFinished):
+            say_result("" if self._stream else event.text)
+            if self._verbose:
+                say(cli_report.reply(event))
+        elif isinstance(event, ModelLoaded):
+            if self._verbose:
+                say(cli_report.loaded(event))
+        elif isinstance(event, QualityMeasured):
+            if not self._table:
+                say(cli_report.QUALITY_HEADER)
+            self._table = True
+            say(cli_report.quality(event))
+        else:
+            for line in filter(None, [cli_report.remark(event)]):
+                say(line)
+            for line in filter(None, [cli_report.result(event)]):
+                say_result(line)
+
+    def _show_progress(self, event: Progress) -> None:
+        if not sys.stderr.isatty():
+            return
+        share = f" {100 * event.done / event.total:3.0f} %" if event.total else ""
+        sys.stderr.write(f"\r\x1b[K{event.what}{share}  {event.detail[:50]}")
+        sys.stderr.flush()
+        self._progress = True
+
+    def _clear_progress(self) -> None:
+        if self._progress:
+            sys.stderr.write("\r\x1b[K")
+            self._progress = False
+
+
+def say_result(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def say(line: str) -> None:
+    # Names in a file may hold anything, also what tells a terminal to do something.
+    sys.stderr.write("".join(sign if sign.isprintable() or sign in "\n\t" else "�" for sign in line) + "\n")

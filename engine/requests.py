@@ -1,0 +1,167 @@
+"""What can be asked of the engine: frozen dataclasses, one a job. Knows no room that does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.config import Sampling
+from engine.convert.settings import ConversionSettings
+
+# Lower numbers go first on the compute lane.
+MEASURE, CHAT, EVALUATION, CONVERSION, TRAINING = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadModel:
+    """Have this model in memory; another one that was there goes first.
+
+    `fetch` downloads a Hugging Face id that is not on this computer; the window does that on its network lane instead.
+    """
+
+    model: str
+    precision: str = "auto"
+    memory_limit: int = 0
+    adapter: str = ""
+    trust_remote_code: bool = False
+    fetch: bool = False
+    priority: int = CHAT
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadModel:
+    """Give the model's memory back."""
+
+    priority: int = CHAT
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Answer one prompt without storing it; `raw` continues the bare text, without the chat template."""
+
+    load: LoadModel
+    prompt: str
+    system: str = ""
+    raw: bool = False
+    sampling: Sampling = field(default_factory=Sampling)
+    priority: int = CHAT
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Write the text of a stored assistant message: the answer to the messages before it."""
+
+    load: LoadModel
+    database: Path
+    message: int
+    sampling: Sampling = field(default_factory=Sampling)
+    priority: int = CHAT
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Fetch a model from the Hugging Face Hub; `any_kind` also one that must be converted before it can be used."""
+
+    repository: str
+    revision: str | None = None
+    any_kind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListModels:
+    """Find the usable models on this computer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Say which device computes and how much of its memory is in use; imports nothing for it."""
+
+    priority: int = MEASURE
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Look at what this machine can run, and what is wrong with it."""
+
+    priority: int = CHAT
+
+
+@dataclass(frozen=True, slots=True)
+class LookAt:
+    """Say what a checkpoint is and what a conversion would make of it. Reads headers only and needs no MLX.
+
+    `source` is a folder, a file or a Hugging Face id; `output` the folder to write, "" for one in the program's own.
+    """
+
+    source: str
+    output: str = ""
+    settings: ConversionSettings = field(default_factory=ConversionSettings)
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Convert:
+    """Turn a checkpoint into an MLX model.
+
+    `report` measures quality first, on the file `text` if one is named; `fetch` as in `LoadModel`.
+    """
+
+    source: str
+    output: str = ""
+    settings: ConversionSettings = field(default_factory=ConversionSettings)
+    revision: str | None = None
+    overwrite: bool = False
+    report: bool = False
+    text: str = ""
+    fetch: bool = False
+    priority: int = CONVERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Fuse:
+    """Merge an adapter into the weights of its model and write the result; `dequantize` makes the weights whole."""
+
+    model: str
+    adapter: str
+    output: str
+    dequantize: bool = False
+    overwrite: bool = False
+    priority: int = CONVERSION
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureQuality:
+    """Measure what the chosen and the neighbouring settings cost, without writing a model."""
+
+    source: str
+    settings: ConversionSettings = field(default_factory=ConversionSettings)
+    revision: str | None = None
+    text: str = ""
+    priority: int = CONVERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Put a model folder on the Hugging Face Hub."""
+
+    folder: str
+    repository: str
+    private: bool = True
+    dry_run: bool = False
+
+
+Request = (
+    LoadModel
+    | UnloadModel
+    | Generate
+    | Reply
+    | Download
+    | ListModels
+    | Measure
+    | Examine
+    | LookAt
+    | Convert
+    | Fuse
+    | MeasureQuality
+    | Upload
+)
