@@ -9,16 +9,19 @@ import signal
 import sys
 import traceback
 from types import TracebackType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QWidget
 
 from engine import places
 from engine.errors import UserError, explain
 from engine.events import Failed
 from gui import theme
+from gui.drops import Application
 from gui.text import tr
+
+if TYPE_CHECKING:
+    from gui.window import MainWindow
 
 # Threads that compute give way to the window this often, in seconds.
 SWITCH_INTERVAL = 0.002
@@ -48,7 +51,7 @@ def run(self_test: bool = False, shots: str | None = None) -> int:
     interrupted = _close_on_signals(window)
     window.show()
     status = application.exec()
-    window.close()
+    window.end()
     faulthandler.disable()
     if log is not None:
         log.stream.close()
@@ -61,13 +64,13 @@ def has_no_display() -> bool:
     return sys.platform == "linux" and not any(os.environ.get(name) for name in wanted)
 
 
-def _close_on_signals(window: QWidget) -> list[int]:
+def _close_on_signals(window: MainWindow) -> list[int]:
     """Have Ctrl-C and a request to end close the window in order; the signals that came."""
     came: list[int] = []
 
     def close(number: int, _frame: object) -> None:
         came.append(number)
-        QTimer.singleShot(0, window.close)
+        QTimer.singleShot(0, window.end)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, close)
@@ -78,9 +81,9 @@ def _close_on_signals(window: QWidget) -> list[int]:
     return came
 
 
-def make_application(arguments: list[str]) -> QApplication:
+def make_application(arguments: list[str]) -> Application:
     """The application with its name and looks."""
-    application = QApplication(arguments)
+    application = Application(arguments)
     application.setApplicationName("MLX-GRPO")
     application.setApplicationDisplayName("MLX-GRPO")
     application.setDesktopFileName("mlx-grpo")

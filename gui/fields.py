@@ -269,7 +269,7 @@ class ChipsEditor(Editor):
 
 def label(value: Any, facts: Facts) -> str:
     """The plain words for a value that can be chosen."""
-    if value is None:
+    if value is None or value == "":
         return tr(facts.extra.get("empty", "None"))
     if value in facts.extra.get("labels", {}):
         return tr(facts.extra["labels"][value])

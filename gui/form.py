@@ -54,6 +54,22 @@ class Form(QWidget):
             self._show(name)
         self._show_marks()
 
+    @property
+    def valid(self) -> bool:
+        """Whether everything that was typed and chosen is in force."""
+        return not self._wishes and all(form.valid for form in self._forms.values())
+
+    def enable(self, names: Collection[str], enabled: bool) -> None:
+        """Let these fields be changed, or not: what has no effect with the rest as it is."""
+        for name in names:
+            if name in self._rows:
+                self._rows[name].setEnabled(enabled)
+
+    @property
+    def current(self) -> BaseModel:
+        """The settings as they stand, without a text that is still being typed."""
+        return self._settings
+
     def settings(self) -> BaseModel:
         """The settings as they stand; a text that is still being typed counts, and is emitted first."""
         for row in self._rows.values():
@@ -165,7 +181,7 @@ class Form(QWidget):
         advanced = [facts for facts in self._facts.values() if facts.extra.get("advanced")]
         if advanced:
             body = self._group(advanced)
-            column.addWidget(_Disclosure(tr("Advanced"), body), 0, Qt.AlignmentFlag.AlignLeft)
+            column.addWidget(Disclosure(tr("Advanced"), body), 0, Qt.AlignmentFlag.AlignLeft)
             column.addWidget(body)
         column.addStretch()
 
@@ -213,7 +229,7 @@ class Form(QWidget):
         return heading
 
 
-class _Disclosure(QToolButton):
+class Disclosure(QToolButton):
     """Opens and closes what stands below it."""
 
     def __init__(self, title: str, body: QWidget) -> None:

@@ -60,6 +60,8 @@ def _file_menu(window: MainWindow) -> None:
     _add(menu, tr("Open Model Folder…"), window.chat.header.picker.ask_for_folder, Key.Open)
     _add(menu, tr("Get a Model from Hugging Face…"), window.chat.get_model, "Ctrl+Shift+O")
     menu.addSeparator()
+    _add(menu, tr("Convert a Model…"), lambda: _convert(window), "Ctrl+Shift+N")
+    menu.addSeparator()
     _add(menu, tr("Settings…"), lambda: window.go("settings"), "Ctrl+,", Role.PreferencesRole)
     menu.addSeparator()
     _add(menu, tr("Close Window"), window.close, Key.Close)
@@ -69,6 +71,11 @@ def _file_menu(window: MainWindow) -> None:
 def _new_conversation(window: MainWindow) -> None:
     window.go("chat")
     window.chat.new_conversation()
+
+
+def _convert(window: MainWindow) -> None:
+    window.convert.show_start()
+    window.go("convert")
 
 
 def _edit_menu(window: MainWindow) -> None:
@@ -107,6 +114,7 @@ def _delete(window: MainWindow) -> None:
 def _view_menu(window: MainWindow) -> None:
     menu = _menu(window, tr("&View"))
     _add(menu, tr("Chat"), lambda: window.go("chat"), "Ctrl+1")
+    _add(menu, tr("Convert"), lambda: window.go("convert"), "Ctrl+2")
     menu.addSeparator()
     panel = window.chat.header.panel
     _add(menu, tr("Settings of This Conversation"), panel.toggle, "Ctrl+Alt+I")

@@ -11,16 +11,21 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QToolButton, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from engine import places
 from engine.chat.conversations import Message
 from engine.errors import explain
 from gui import theme
 from gui.text import tr
+
+if TYPE_CHECKING:
+    from gui.convert.wizard import Wizard
 
 _LIMIT = 120.0
 
@@ -49,7 +54,7 @@ def run_self_test(shots: str | None) -> int:
 
 
 class SelfTest:
-    """The workflow: start, ask, stop, ask again, go on, change a setting, look at every page."""
+    """The workflow: start, ask, stop, ask again, go on, convert, change a setting, look at every page."""
 
     def __init__(self, shots: Path | None) -> None:
         from gui.app import make_application
@@ -83,6 +88,9 @@ class SelfTest:
                 self._stops,
                 self._reports_a_bad_model,
                 self._remembers_conversations,
+                self._converts_what_is_dropped,
+                self._chats_with_the_result,
+                self._reports_what_is_no_model,
                 self._changes_a_setting,
                 self._shows_small,
             ):
@@ -90,7 +98,7 @@ class SelfTest:
                 self._check(f"nothing went wrong unseen: {self._uncaught}", not self._uncaught)
                 _say(f"ok  {step.__name__.strip('_').replace('_', ' ')}")
         finally:
-            self._window.close()
+            self._window.end()
 
     def _opens(self) -> None:
         self._window.desk.settings = self._window.desk.settings.model_copy(update={"appearance": "light"})
@@ -144,11 +152,53 @@ class SelfTest:
         first = self._window.desk.store.all()[-1]
         self._chat.open_conversation(first.id)
         self._check("four messages are there", len(self._window.desk.store.path(first.id)) == 4)
-        panel = self._child(self._chat.header, QToolButton, tr("Settings of this conversation"))
+        panel = self._child(self._chat.header, tr("Settings of this conversation"))
         QTest.mouseClick(panel, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
         self._check("the side panel opens", self._chat.inspector.isVisible())
         self._picture("chat-panel")
         QTest.mouseClick(panel, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+
+    def _converts_what_is_dropped(self) -> None:
+        self._window.go("convert")
+        self._picture("convert-start")
+        self._drop(places.starter_folder())
+        wizard = self._wizard()
+        conversion = wizard.conversion
+        self._until("the starter is looked at", lambda: conversion.state != "looking")
+        self._check(
+            "it is known for what it is", wizard.about.facts.texts().get("Architecture", "").startswith("llama")
+        )
+        self._picture("convert-what-it-is")
+        self._click(wizard, tr("Continue"))
+        self._check("4-bit is recommended", wizard.stack.currentWidget() is wizard.settings)
+        self._picture("convert-settings")
+        self._click(wizard, tr("Measure quality while converting"))
+        self._click(wizard, tr("Convert"))
+        self._until("writing or checking is under way", lambda: wizard.progress.bar.value() > 0 or not conversion.busy)
+        self._picture("convert-progress")
+        self._until("the conversion has ended", lambda: not conversion.busy)
+        why = conversion.failure.what if conversion.failure else ""
+        self._check(f"it is converted: {why}", conversion.converted is not None)
+        self._check("it is smaller by far", conversion.converted.bits < 8 if conversion.converted else False)
+        self._check("what it costs was measured", any(figure.chosen for figure in conversion.quality))
+        self._picture("convert-result")
+
+    def _chats_with_the_result(self) -> None:
+        result = self._wizard().conversion.converted
+        folder = result.folder if result else ""
+        self._click(self._window.convert, tr("Chat Now"))
+        self._until(
+            "the result is loaded", lambda: self._chat.loaded is not None and self._chat.loaded.folder == folder
+        )
+        self._type("What is 12 + 34?")
+        self._until("the result answers", lambda: not self._chat.answering)
+        self._check("the answer has text", bool(self._last().text.strip()))
+
+    def _reports_what_is_no_model(self) -> None:
+        self._drop(Path(places.settings_file()))
+        self._until("the error is shown", lambda: self._wizard().conversion.state == "failed")
+        self._picture("convert-error")
+        self._click(self._window.convert, tr("Choose Another"))
 
     def _changes_a_setting(self) -> None:
         self._window.go("settings")
@@ -172,9 +222,28 @@ class SelfTest:
     def _last(self) -> Message:
         return self._window.desk.store.path(self._chat.conversation or 0)[-1]
 
-    def _child(self, parent: QWidget, kind: type[QToolButton], name: str) -> QToolButton:
-        for child in parent.findChildren(kind):
-            if child.accessibleName() == name:
+    def _wizard(self) -> Wizard:
+        """The wizard in view."""
+        wizard = self._window.convert.current
+        if wizard is None:
+            raise SelfTestError("there is no wizard in view")
+        return wizard
+
+    def _drop(self, path: Path) -> None:
+        """Drop a file on the middle of the window."""
+        data, place = QMimeData(), self._window.rect().center()
+        data.setUrls([QUrl.fromLocalFile(str(path))])
+        left, copy, none = Qt.MouseButton.LeftButton, Qt.DropAction.CopyAction, Qt.KeyboardModifier.NoModifier
+        handle = self._window.windowHandle()
+        QApplication.sendEvent(handle, QDragEnterEvent(place, copy, data, left, none))
+        QApplication.sendEvent(handle, QDropEvent(QPointF(place), copy, data, left, none))
+
+    def _click(self, parent: QWidget, name: str) -> None:
+        QTest.mouseClick(self._child(parent, name), Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+
+    def _child(self, parent: QWidget, name: str) -> QAbstractButton:
+        for child in parent.findChildren(QAbstractButton):
+            if name in (child.accessibleName(), child.text()) and child.isVisible():
                 return child
         raise SelfTestError(f"there is no control named {name}")
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QByteArray, QSettings, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QWidget
+from PySide6.QtCore import QByteArray, QSettings, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QPaintEvent,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QMessageBox, QStackedWidget, QWidget
 
 from engine import places
 from gui import macos, menus, theme
 from gui.chat.page import ChatPage
+from gui.convert.page import ConvertPage
 from gui.desk import Desk
+from gui.drops import Application, Drops
 from gui.notices import NoticeBar
 from gui.settings.page import SettingsPage
 from gui.sidebar import Sidebar
@@ -32,8 +42,10 @@ class MainWindow(QMainWindow):
         self.pages = QStackedWidget()
         self._by_name: dict[str, QWidget] = {}
         self.chat = ChatPage(desk)
+        self.convert = ConvertPage(desk)
         self.settings = SettingsPage(desk.settings)
         self._add_page("chat", tr("Chat"), self.chat)
+        self._add_page("convert", tr("Convert"), self.convert)
         self._add_page("settings", tr("Settings"), self.settings, at_end=True)
         self.sidebar.chosen.connect(self.go)
         centre = QWidget()
@@ -45,13 +57,20 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(centre)
         self.notice = NoticeBar(desk.notices, centre)
         self.status = StatusStrip(desk)
-        self.chat.working.connect(self.status.show_work)
+        self._works = {"chat": "", "convert": ""}
+        self.chat.working.connect(lambda text: self._on_working("chat", text))
+        self.convert.working.connect(lambda text: self._on_working("convert", text))
+        self.convert.chat_wanted.connect(self.chat_with)
+        self.convert.models_changed.connect(self.chat.find_models)
+        self.convert.result_wanted.connect(lambda: self.go("convert"))
         self.setStatusBar(self.status)
         self.settings.changed.connect(desk.change_settings)
         desk.settings_changed.connect(self._on_settings)
         menus.build(self)
         macos.unify_title_bar(self)
-        self._visible = self._closed = False
+        self.drops = Drops(self)
+        self.drops.dropped.connect(self.convert_these)
+        self._visible = self._closed = self._may_close = False
         self._restore_place()
 
     def go(self, page: str) -> None:
@@ -60,6 +79,26 @@ class MainWindow(QMainWindow):
         self.sidebar.mark(page)
         if page == "chat":
             self.chat.composer.setFocus()
+        elif page == "convert":
+            self.convert.take_focus()
+
+    def convert_these(self, sources: list[str]) -> None:
+        """Open the wizard with each of these files, folders or ids."""
+        if sources:
+            self.go("convert")
+            self.convert.open(sources)
+            self.activateWindow()
+
+    def chat_with(self, model: str) -> None:
+        """Begin a conversation with the model in this folder."""
+        self.go("chat")
+        self.chat.new_conversation()
+        self.chat.choose_model(model)
+
+    def end(self) -> None:
+        """Close without asking."""
+        self._may_close = True
+        self.close()
 
     def begin(self) -> None:
         """What waits until the window can be seen."""
@@ -70,15 +109,24 @@ class MainWindow(QMainWindow):
         self.status.begin()
         self.chat.start()
         self.shown.emit()
+        self.drops.watch()
+        application = QApplication.instance()
+        if isinstance(application, Application):
+            application.file_came.connect(self._take_files)
+            self._take_files()
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
         if not self._visible:
             self._visible = True
-            # Nothing heavy before the first paint.
+            # Nothing heavy before the first paint is over.
             QTimer.singleShot(0, self.begin)
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        if not self._closed and not self._may_close and self.convert.busy:
+            event.ignore()
+            self._ask_to_close()
+            return
         super().closeEvent(event)
         if self._closed:
             return
@@ -90,6 +138,19 @@ class MainWindow(QMainWindow):
         self.chat.inspector.flush()
         self.desk.close()
 
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        self.drops.handle(event)
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        self.drops.handle(event)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self.drops.overlay.hide()
+        super().dragLeaveEvent(event)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self.drops.handle(event)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         if self.notice.isVisible():
@@ -99,6 +160,26 @@ class MainWindow(QMainWindow):
         self._by_name[name] = page
         self.pages.addWidget(page)
         self.sidebar.add(name, title, at_end=at_end)
+
+    def _on_working(self, page: str, text: str) -> None:
+        self._works[page] = text
+        self.status.show_work(next((work for work in self._works.values() if work), ""))
+        self.sidebar.show_busy("convert", bool(self._works["convert"]))
+
+    def _take_files(self) -> None:
+        application = QApplication.instance()
+        if isinstance(application, Application) and not self._closed:
+            self.convert_these(application.take_files())
+
+    def _ask_to_close(self) -> None:
+        question = QMessageBox(self)
+        question.setText(tr("A conversion is under way. Close all the same?"))
+        question.setInformativeText(tr("It is cancelled then, and leaves nothing behind."))
+        stop = question.addButton(tr("Cancel and Close"), QMessageBox.ButtonRole.DestructiveRole)
+        question.setDefaultButton(question.addButton(tr("Go On Converting"), QMessageBox.ButtonRole.RejectRole))
+        stop.clicked.connect(self.end)
+        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        question.open()
 
     def _on_settings(self) -> None:
         theme.current().wish(self.desk.settings.appearance)

@@ -103,7 +103,7 @@ def test_every_control_has_a_name_help_and_a_place_in_the_tab_order(everything: 
         "NumberBox Count",
         "Slider Layers",
         "NumberBox Layers",
-        "_Disclosure ",
+        "Disclosure ",
     ]
     assert form.settings() == Everything()
     assert everything.emitted == []

@@ -76,7 +76,7 @@ def test_every_control_has_a_name(qtbot: QtBot, window: MainWindow) -> None:
     assert nameless == []
 
 
-@pytest.mark.parametrize("page", ["chat", "settings"])
+@pytest.mark.parametrize("page", ["chat", "convert", "settings"])
 def test_every_control_is_reached_by_the_keyboard(qtbot: QtBot, window: MainWindow, page: str) -> None:
     loaded(qtbot, window)
     window.go(page)
@@ -98,9 +98,11 @@ def test_every_control_is_reached_by_the_keyboard(qtbot: QtBot, window: MainWind
 
 def test_pages_are_changed_by_sidebar_and_menu(qtbot: QtBot, window: MainWindow) -> None:
     buttons = {b.text(): b for b in window.sidebar.findChildren(QToolButton)}
-    assert set(buttons) == {"Chat", "Settings"}
+    assert set(buttons) == {"Chat", "Convert", "Settings"}
     qtbot.mouseClick(buttons["Settings"], Qt.MouseButton.LeftButton)
     assert window.pages.currentWidget() is window.settings
+    action(window, "Convert").trigger()
+    assert window.pages.currentWidget() is window.convert
     action(window, "Chat").trigger()
     assert window.pages.currentWidget() is window.chat
     assert buttons["Chat"].isChecked()

@@ -1,0 +1,1 @@
+"""The wizard that turns a checkpoint into an MLX model."""

@@ -1,0 +1,106 @@
+"""Plain words for what a conversion is about: kinds, number formats, durations, verdicts. Knows events, no widget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.events import ConversionPlanned, ModelChecked
+from gui.text import number, size, tr
+
+_KINDS = {
+    "hugging face": "A model as Hugging Face publishes it",
+    "mlx": "A model in MLX format",
+    "gguf": "A GGUF file, as llama.cpp uses it",
+    "nanochat": "A nanochat checkpoint",
+}
+_FORMATS = {
+    "float32": "32-bit numbers",
+    "float16": "16-bit numbers",
+    "bfloat16": "16-bit numbers",
+    "mixed": "several formats",
+}
+_FORMAT_HELP = {
+    "float32": "float32: full precision, 4 bytes a weight.",
+    "float16": "float16: half precision, 2 bytes a weight.",
+    "bfloat16": "bfloat16: half precision with the range of float32, 2 bytes a weight.",
+    "mixed": "The weights are stored in more than one number format.",
+}
+
+
+def is_quantised(plan: ConversionPlanned) -> bool:
+    """Whether the source is stored in fewer bits already."""
+    return plan.dtype != "mixed" and not plan.dtype.startswith(("float", "bfloat"))
+
+
+def kind(plan: ConversionPlanned) -> str:
+    """What kind of checkpoint it is."""
+    return tr(_KINDS.get(plan.kind, plan.kind))
+
+
+def number_format(plan: ConversionPlanned) -> str:
+    """In what numbers the weights are stored."""
+    if plan.dtype in _FORMATS:
+        return f"{tr(_FORMATS[plan.dtype])} ({plan.dtype})" if plan.dtype != "mixed" else tr(_FORMATS["mixed"])
+    return tr("quantised ({name})", name=plan.dtype) if is_quantised(plan) else plan.dtype
+
+
+def number_format_help(plan: ConversionPlanned) -> str:
+    """The tooltip of `number_format`."""
+    packed = "The weights were stored in fewer bits: smaller, a little less exact."
+    return tr(_FORMAT_HELP.get(plan.dtype, packed if is_quantised(plan) else "The type of the numbers as stored."))
+
+
+def parameters(count: int) -> str:
+    """A number of weights: 1.7 billion."""
+    if count >= 1e9:
+        return tr("{count} billion", count=number(count / 1e9, 1))
+    if count >= 1e6:
+        return tr("{count} million", count=number(count / 1e6, 1 if count < 1e7 else 0))
+    return number(count)
+
+
+def duration(seconds: float) -> str:
+    """A time as a person says it, no more exact than is useful."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return tr("1 second") if whole == 1 else tr("{count} seconds", count=number(whole))
+    if whole < 5400:
+        minutes = round(whole / 60)
+        return tr("1 minute") if minutes == 1 else tr("{count} minutes", count=number(minutes))
+    hours, minutes = divmod(round(whole / 60), 60)
+    return tr("{hours} h {minutes} min", hours=number(hours), minutes=number(minutes))
+
+
+def verdict(checked: ModelChecked | None) -> tuple[str, str]:
+    """What the check found, in a phrase and a sentence."""
+    if checked is None:
+        return tr("Not checked"), tr("The check was switched off.")
+    if checked.verdict == "same":
+        return tr("Computes what its source computes"), tr(
+            "Compared at {positions} places, prompts of up to {longest} tokens: largest difference {error}.",
+            positions=number(checked.positions),
+            longest=number(checked.longest),
+            error=_percent(checked.error),
+        )
+    if checked.verdict == "different":
+        return tr("Does not compute what its source computes"), tr(checked.reason)
+    return tr("Not checked"), tr(checked.reason)
+
+
+def _percent(share: float) -> str:
+    return tr("below 0.001\u00a0%") if share < 1e-5 else f"{number(100 * share, 3)}\u00a0%"
+
+
+def short_path(path: str | Path) -> str:
+    """The path as a person writes it, with ~ for the home folder."""
+    path, home = Path(path), Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def amount(done: float, total: float | None, unit: str) -> str:
+    """How much of how much: "1.2 GB of 3.1 GB"."""
+    if not total:
+        return ""
+    if unit == "bytes":
+        return tr("{done} of {total}", done=size(done), total=size(total))
+    return tr("{done} of {total}", done=number(done), total=number(total))
