@@ -10,11 +10,13 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from engine.config import Sampling, Settings
+from engine.convert.settings import ConversionSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 _HEAD = """# Settings
 
-This page is written by `python -m scripts.settings_reference` from the settings models in `engine/config.py`.
+This page is written by `python -m scripts.settings_reference` from the settings models in `engine/config.py` and
+`engine/convert/settings.py`.
 A value comes from the defaults below, then the settings file, then the command line or the window.
 """
 
@@ -24,6 +26,7 @@ def reference() -> str:
     sections = [
         ("Program", "In `settings.toml`, and on the Settings page of the window.", Settings),
         ("Sampling", "Under `[sampling]` in `settings.toml`, in a conversation's panel, and as options.", Sampling),
+        ("Conversion", "On the Convert page, and as options of `mlx-grpo convert`.", ConversionSettings),
     ]
     return _HEAD + "".join(f"\n## {title}\n\n{about}\n\n{_table(model)}" for title, about, model in sections)
 
@@ -50,7 +53,7 @@ def _allowed(schema: dict[str, object]) -> str:
         if option.get("type") != "null":
             return f"{_allowed(option)}, or none"
     if "enum" in schema:
-        return ", ".join(f"`{choice}`" for choice in schema["enum"])  # type: ignore[attr-defined]
+        return ", ".join(f"`{choice}`" if choice else "empty" for choice in schema["enum"])  # type: ignore[attr-defined]
     bounds = [
         f"{words} {schema[key]:,}".removesuffix(".0")
         for key, words in (
@@ -60,7 +63,13 @@ def _allowed(schema: dict[str, object]) -> str:
         )
         if key in schema
     ]
-    kind = {"string": "text", "number": "number", "integer": "whole number", "array": "list of texts"}
+    kind = {
+        "boolean": "true or false",
+        "string": "text",
+        "number": "number",
+        "integer": "whole number",
+        "array": "list of texts",
+    }
     return " ".join([kind[str(schema["type"])], *bounds])
 
 
