@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,13 @@ def put_on(model: Module, adapter: Path) -> Module:
     """
     from mlx_lm.utils import load_adapters
 
+    if "peft_type" in _settings(adapter):
+        raise UserError(
+            "The adapter {adapter} was made by PEFT and cannot be put on an MLX model.",
+            "Its weights have other names and shapes than those of adapters trained with MLX.",
+            "Merge it into its model with PEFT first (merge_and_unload), then convert the result.",
+            adapter=adapter,
+        )
     try:
         model = load_adapters(model, str(adapter))
     except Exception as error:  # other people's files go through other people's code
@@ -33,6 +41,14 @@ def put_on(model: Module, adapter: Path) -> Module:
     _require_complete(model, adapter)
     model.eval()
     return model
+
+
+def _settings(adapter: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}  # mlx_lm says what is wrong with it
+    return content if isinstance(content, dict) else {}
 
 
 def _require_complete(model: Module, adapter: Path) -> None:
@@ -70,7 +86,7 @@ def merge(model: Module, adapter: Path, *, dequantize: bool = False) -> None:
         for name, module in adapted.named_modules()
         if hasattr(module, "fuse")
     ]
-    if not merged:
+    if not merged and _settings(adapter).get("fine_tune_type") != "full":
         raise UserError(
             "The adapter {adapter} changes nothing in this model.",
             "No layer of the model took it.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ def assemble(
     from mlx_lm.utils import load_model
 
     model_class, arguments_class = _classes(config, code)
-    weights = layouts.unwrapped(weights)
+    unwrapped = {layouts.unwrapped(name): name for name in weights}
+    weights = {name: weights[wrapped] for name, wrapped in unwrapped.items()}
     config = layouts.with_own_head(config, weights)
     tied = config.get("tie_word_embeddings") is True
     config = model_config.normalised(config)
@@ -77,7 +79,16 @@ def assemble(
 
         def sanitize(self, _: dict[str, mx.array]) -> dict[str, mx.array]:
             sanitizer: Any = getattr(super(), "sanitize", dict)
-            fitted = layouts.fitted(weights, sanitizer, lambda: _places(self), tied=tied)
+            parts = [(module, dict(module)) for module in self.modules()]
+
+            def attempt(renamed: dict[str, mx.array]) -> dict[str, mx.array]:
+                # A sanitizer may take parts off the model, which the next attempt wants again.
+                for module, content in parts:
+                    dict.update(module, content)
+                result: dict[str, mx.array] = sanitizer(renamed)
+                return result
+
+            fitted = layouts.fitted(weights, attempt, lambda: _places(self), tied=tied)
             left_out.update(layouts.dropped(weights, fitted))
             linears.fit(self, fitted, config if text is None else text.to_dict() | config)
             return fitted
@@ -108,7 +119,7 @@ def assemble(
     model.__class__ = model_class
     # A class lives in a cycle; what it holds would stay in memory until that is collected.
     weights.clear()
-    return Assembled(model, config | loaded, tuple(sorted(left_out)))
+    return Assembled(model, config | loaded, tuple(sorted(unwrapped.get(name, name) for name in left_out)))
 
 
 def _classes(config: dict[str, Any], code: Path | None) -> tuple[type[Any], type[Any]]:
@@ -132,6 +143,8 @@ def _classes(config: dict[str, Any], code: Path | None) -> tuple[type[Any], type
             own=own,
         )
     module = importlib.util.module_from_spec(spec)
+    # Its classes are asked for their module later.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module.Model, module.ModelArgs
 

@@ -248,4 +248,5 @@ def _log(ending: Failed) -> None:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1:])
+    # Through its name: the commands enter themselves in the module of that name, not in this second copy.
+    importlib.import_module("engine.cli").run(sys.argv[1:])

@@ -238,11 +238,20 @@ def _explain(model: type[BaseModel], error: ValidationError) -> UserError:
             nearest=near[0] if near else "",
             known=", ".join(known),
         )
+    if not key:
+        return UserError(
+            "These settings do not go together.", "{reason}.", "Change one of them.", reason=_reason(first["msg"])
+        )
     return UserError(
         "The setting {key} cannot be {value!r}.",
         "{reason}.",
         "Choose another value.",
         key=key,
         value=first["input"],
-        reason=first["msg"],
+        reason=_reason(first["msg"]),
     )
+
+
+def _reason(message: str) -> str:
+    plain = message.removeprefix("Value error, ")
+    return plain[:1].upper() + plain[1:]

@@ -100,10 +100,16 @@ def _explain_os_error(exception: OSError) -> UserError:
             "Check the path and try again.",
             path=path or _first_line(exception),
         )
+    remedies = {
+        errno.ENAMETOOLONG: "Choose a shorter name.",
+        errno.EROFS: "This disk can only be read. Choose a place on another one.",
+        errno.EISDIR: "It is a folder; give a file.",
+        errno.ENOTDIR: "A part of this path is a file, not a folder. Choose another place.",
+    }
     return UserError(
         "The system reported an error: {reason}",
         "It happened while using {path}.",
-        "Check the disk or the connection and try again.",
+        remedies.get(exception.errno or 0, "Check the disk or the connection and try again."),
         reason=exception.strerror or _first_line(exception) or type(exception).__name__,
         path=path or "a file or a connection",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,17 @@ _NESTED = ("text_config", "llm_config", "language_config")
 # What `rotary_settings` alone says.
 _ROTARY = ("rope_scaling", "rope_parameters")
 
+# What nothing else checks: a word here is found out by no class before it computes.
+_NUMBERS = (
+    "rope_theta",
+    "rms_norm_eps",
+    "layer_norm_eps",
+    "norm_eps",
+    "hidden_size",
+    "vocab_size",
+    "num_hidden_layers",
+)
+
 
 def read(folder: Path) -> dict[str, Any]:
     """The configuration of a model folder: config.json, what generation ends with, and how it was quantised elsewhere.
@@ -24,11 +36,39 @@ def read(folder: Path) -> dict[str, Any]:
         UserError: config.json is missing or damaged.
     """
     config = library.read_config(folder)
+    _require_sound(config)
     if ends := _beside(folder / "generation_config.json").get("eos_token_id"):
         config["eos_token_id"] = ends
     if "quantization_config" not in config and (quantization := _beside(folder / "hf_quant_config.json")):
         config["quantization_config"] = quantization
     return config
+
+
+def _require_sound(config: dict[str, Any]) -> None:
+    """Refuse values that no class checks and that would fail, or compute something else, much later."""
+    text = config.get("text_config")
+    for part in (config, text if isinstance(text, dict) else {}):
+        kinds = {
+            "model_type": (str,),
+            "architectures": (str, list, type(None)),
+            "eos_token_id": (int, list, type(None)),
+            **dict.fromkeys(_NUMBERS, (int, float, type(None))),
+        }
+        for key, kind in kinds.items():
+            value = part.get(key)
+            if value is not None and (not isinstance(value, kind) or _is_nan(value)):
+                raise UserError(
+                    "The config.json of this model is damaged: {key} cannot be {value}.",
+                    "It should be {expected}.",
+                    "Get config.json again from where the model came.",
+                    key=key,
+                    value=json.dumps(value)[:100],
+                    expected={str: "a word", int: "a number"}.get(kind[0], "a list"),
+                )
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _beside(path: Path) -> dict[str, Any]:

@@ -39,9 +39,9 @@ _ADDED = ("model.", "transformer.", "gpt_neox.", "backbone.", "language_model.mo
 _INSERTED = ((r"^", "language_model."), (r"^model\.", "model.language_model."))
 
 
-def unwrapped(weights: dict[str, mx.array]) -> dict[str, mx.array]:
-    """The weights without what compiling, parallel training and adapters put before their names."""
-    return {_WRAPPERS.sub("", name): array for name, array in weights.items()}
+def unwrapped(name: str) -> str:
+    """The name of a weight without what compiling, parallel training and adapters put before it."""
+    return _WRAPPERS.sub("", name)
 
 
 def without_buffers(weights: dict[str, mx.array]) -> tuple[dict[str, mx.array], list[str]]:
@@ -98,9 +98,7 @@ def fitted(
     """
     nearest: tuple[int, dict[str, mx.array]] | None = None
     failure: Exception | None = None
-    there = places().keys()
-    # The likeliest first: a class's own sanitizer may change the model, and then another try is no longer the first.
-    for renamed in sorted(_renamings(weights), key=lambda each: -len(there & each.keys())):
+    for renamed in _renamings(weights):
         try:
             found = sanitizer(renamed)
         except (LookupError, ValueError) as error:  # a sanitizer trips over names that are not those of its class

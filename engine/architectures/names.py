@@ -98,8 +98,8 @@ def _falcon_h1(weights: Weights, config: dict[str, Any]) -> Weights:
     """
     import mlx.core as mx
 
-    convolution = next(array for name, array in weights.items() if name.endswith("conv1d.weight"))
-    converted = convolution.shape[-1] <= convolution.shape[1]
+    convolution = next((array for name, array in weights.items() if name.endswith("conv1d.weight")), None)
+    converted = convolution is not None and convolution.shape[-1] <= convolution.shape[1]
     factors = {"k_proj": config["key_multiplier"], "v_proj": config["attention_in_multiplier"]}
     result = {}
     for name, array in weights.items():

@@ -62,7 +62,7 @@ def finite(name: str, array: mx.array) -> None:
         )
 
 
-def compare(folder: Path, assembled: Assembled) -> Generator[Event, None, ModelChecked]:
+def compare(folder: Path, assembled: Assembled, work: Path) -> Generator[Event, None, ModelChecked]:
     """Compare the logits of an MLX model with those that transformers computes for its source, both in float32.
 
     Prompts are a short one and, where they can be afforded, one beyond each window and beyond the positions after which
@@ -71,6 +71,7 @@ def compare(folder: Path, assembled: Assembled) -> Generator[Event, None, ModelC
     Args:
         folder: the source, or anything that transformers' `from_pretrained` takes for it.
         assembled: the unquantised model. It is changed to float32 and evaluated: open another one for writing.
+        work: an existing folder for what the two sides hand each other; left as it was.
 
     Yields:
         Progress in steps; a Note on each prompt that would have taken too long. Closing ends the child process.
@@ -80,7 +81,7 @@ def compare(folder: Path, assembled: Assembled) -> Generator[Event, None, ModelC
     """
     from mlx_lm.utils import get_total_parameters
 
-    with tempfile.TemporaryDirectory(prefix="mlx-grpo-") as scratch:
+    with tempfile.TemporaryDirectory(dir=work) as scratch:
         request = {
             "folder": str(folder.absolute()),
             "scratch": scratch,

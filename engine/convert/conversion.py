@@ -13,7 +13,7 @@ from typing import Any
 
 from engine import adapters, backend, places
 from engine.assemble import Assembled, assemble
-from engine.convert import check, journal, plan, quality, quantise
+from engine.convert import check, journal, plan, quality, quantise, tokenizer_trial
 from engine.convert.look import look, reader
 from engine.convert.model_card import RECORD
 from engine.convert.settings import ConversionSettings
@@ -80,6 +80,7 @@ def convert(
         reading = _Reading(source, settings, work / "scratch", adapter)
         yield Progress("Writing the tokenizer", 0)
         tokenizer = reader(source.kind).save_tokenizer(source, work, settings)
+        yield from tokenizer_trial.opened(work, source, settings)
         verdict = yield from _check(reading, facts)
         measured: list[QualityMeasured] = []
         if report:
@@ -169,7 +170,9 @@ def _check(reading: _Reading, facts: ConversionPlanned) -> Generator[Event, None
     elif setting == "auto" and not facts.checked:
         verdict = ModelChecked("not checked", "The model is too large to be computed twice here.")
     else:
-        verdict = yield from check.compare(reading.source.path, (yield from reading.open()))
+        assembled = yield from reading.open()
+        verdict = yield from check.compare(reading.source.path, assembled, reading.scratch)
+        del assembled
         backend.collect_garbage()
     yield verdict
     if verdict.verdict == "different":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from engine import library, model_config
+from engine.architectures import layouts
 from engine.convert import nanochat_tokenizer, safetensors_files, tokenizer_files, torch_files
 from engine.convert.settings import ConversionSettings
 from engine.convert.source import Source, TensorInfo
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 _TORCH = "pytorch_model"
 # nanochat's tokenizer beside a config.json, as the original project's converter left its folders.
 _PICKLED = "tokenizer.pkl"
-# Parts of models that see or hear; mlx_lm's classes, and this program, use the text part alone.
-_OTHER_SENSES = ("vision_tower.", "visual.", "vision_model.", "audio_tower.", "multi_modal_projector.", "model.visual.")
 
 
 def examine(folder: Path) -> Source:
@@ -50,6 +49,11 @@ def examine(folder: Path) -> Source:
         has_chat_template=tokenizer_files.has_chat_template(folder),
         warnings=tuple(_warnings(folder, config, tensors)),
     )
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds weights in a form of Hugging Face's."""
+    return any(folder.glob("*.safetensors*")) or any(folder.glob(f"{_TORCH}*.bin*"))
 
 
 def weights(source: Source, scratch: Path) -> Generator[Event, None, dict[str, mx.array]]:
@@ -127,7 +131,7 @@ def _warnings(folder: Path, config: dict[str, Any], tensors: dict[str, TensorInf
     if code:
         what = f"It comes with Python code ({', '.join(code)}), which could do anything."
         found.append(f"{what} It is not run unless you allow it.")
-    senses = sum(name.startswith(_OTHER_SENSES) for name in tensors)
+    senses = sum(layouts.OTHER_SENSES.search(name) is not None for name in tensors)
     if senses:
         found.append(f"Only the text part is converted; {senses} tensors for pictures or sound are left out.")
     return found

@@ -55,7 +55,8 @@ def sweep() -> int:
             folder, output, writer = Path(noted["folder"]), Path(noted["output"]), str(noted["process"])
         except (OSError, ValueError, KeyError, TypeError):
             folder, output, writer = None, None, ""
-        if writer and processes.identity(int(writer.split()[0])) == writer:
+        number = writer.partition(" ")[0]
+        if number.isdecimal() and processes.identity(int(number)) == writer:
             continue
         if folder and output and (folder / REPLACED).is_dir() and not output.exists():
             # Death came between taking the old result away and putting the new one in its place.

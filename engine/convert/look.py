@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,13 @@ def look(name: str, settings: ConversionSettings | None = None, revision: str | 
         if nanochat.recognise(path):
             return nanochat.examine(path, overrides)
         return _folder_of(path)
-    if (path / "config.json").is_file():
+    files = _gguf_files(path)
+    described = (path / "config.json").is_file()
+    if described and (hugging_face.has_weights(path) or not (files or nanochat.recognise(path))):
         return hugging_face.examine(path)
     if nanochat.recognise(path):
         return nanochat.examine(path, overrides)
-    files = sorted(path.glob("*.gguf"))
-    if files and (len(files) == 1 or all("-of-" in file.name for file in files)):
+    if len(files) == 1:
         return _gguf(files[0])
     if files:
         raise UserError(
@@ -124,6 +126,12 @@ def _path(name: str, revision: str | None) -> Path:
             name=name,
         )
     return found
+
+
+def _gguf_files(folder: Path) -> list[Path]:
+    """The .gguf models of a folder: of one in parts the first, and none that only sees."""
+    parts = re.compile(r"-(?!00001-)\d{5}-of-\d{5}\.gguf$")
+    return [path for path in sorted(folder.glob("*.gguf")) if not (parts.search(path.name) or "mmproj" in path.name)]
 
 
 def _begins(path: Path, letters: bytes) -> bool:

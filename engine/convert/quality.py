@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import backend
 from engine.assemble import Assembled
+from engine.chat.prompts import encode_text
 from engine.convert.quality_settings import compared
 from engine.convert.quantise import dequantise, is_quantised, transform
 from engine.convert.settings import ConversionSettings
@@ -251,7 +252,7 @@ def _log_probabilities(model: Any, window: list[int]) -> mx.array:
 
 def _tokens(tokenizer: Any, text: str) -> tuple[list[int], list[int]]:
     """What the tokenizer puts before every text, and the tokens of the text."""
-    ids = list(tokenizer.encode(text[:_LONGEST_TEXT]))
+    ids = encode_text(tokenizer, text[:_LONGEST_TEXT])
     count = 1 if ids and ids[0] == tokenizer.bos_token_id else 0
     if len(ids) - count < _FEWEST_TOKENS:
         raise UserError(

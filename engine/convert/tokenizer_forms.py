@@ -49,7 +49,7 @@ def to_tokenizer_json(folder: Path, form: str, model_config: dict[str, Any]) -> 
     """
     backend.hide_torch()
     reasons: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="mlx-grpo-") as name:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         work = Path(name)
         original = work / "original"
         original.mkdir()

@@ -66,6 +66,9 @@ def write_weights(
     names = [f"model-{n + 1:05}-of-{len(shards):05}.safetensors" for n in range(len(shards))]
     names = names if len(shards) > 1 else ["model.safetensors"]
     index = {name: file for file, shard in zip(names, shards, strict=True) for name in shard}
+    for name in wholes.keys() - index.keys():
+        # Scales of a source that was quantised: part of no weight that is written.
+        del wholes[name]
     done = 0
     for file, shard in zip(names, shards, strict=True):
         with (folder / file).open("wb") as out:

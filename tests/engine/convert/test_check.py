@@ -55,7 +55,7 @@ def built(source: Path, **changes: Any) -> Assembled:
 
 
 def compared(source: Path, assembled: Assembled) -> tuple[ModelChecked, list[Event]]:
-    steps, events = check.compare(source, assembled), []
+    steps, events = check.compare(source, assembled, source.parent), []
     while True:
         try:
             events.append(next(steps))
@@ -131,7 +131,7 @@ def test_no_class_no_verdict(source: Path, tmp_path: Path) -> None:
 
 
 def test_closing_ends_the_process(source: Path) -> None:
-    steps = check.compare(source, built(source))
+    steps = check.compare(source, built(source), source.parent)
     next(steps)
     (pid,) = [pid for pid, words in children().items() if PROGRAM in words]
     steps.close()
