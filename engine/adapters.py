@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import UserError
+from engine.errors import UserError, in_short
 
 if TYPE_CHECKING:
     from mlx.nn.layers.base import Module
@@ -30,13 +30,12 @@ def put_on(model: Module, adapter: Path) -> Module:
     try:
         model = load_adapters(model, str(adapter))
     except Exception as error:  # other people's files go through other people's code
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             "The adapter {adapter} cannot be put on this model.",
             "{reason}",
             "Give a folder with adapter_config.json and adapters.safetensors that was trained from this model.",
             adapter=adapter,
-            reason=reason if len(reason) <= 300 else reason[:297] + "…",
+            reason=in_short(error),
         ) from error
     _require_complete(model, adapter)
     model.eval()

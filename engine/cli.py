@@ -7,7 +7,6 @@ one event a line and nothing else.
 from __future__ import annotations
 
 import importlib
-import inspect
 import logging
 import os
 import sys
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from engine import cli_render, config, jobs, places
+from engine.cli_options import options_of
 from engine.config import Sampling, Settings
 from engine.errors import UserError, failed
 from engine.events import (
@@ -77,37 +77,8 @@ def main(
         raise typer.Exit(context.obj(self_test=self_test, shots=shots))
 
 
-def sampling_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one option for each field of `Sampling`, passed on as `sampling`."""
-    signature = inspect.signature(command, eval_str=True)
-    options = []
-    for name, field in Sampling.model_fields.items():
-        several = name == "stop"
-        option = typer.Option(f"--{name.replace('_', '-')}", help=field.description, show_default=field.default != ())
-        options.append(
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=[] if several else field.default,
-                annotation=Annotated[list[str] if several else field.annotation, option],
-            )
-        )
-
-    def wrapped(**values: Any) -> None:
-        chosen = {name: values.pop(name) for name in Sampling.model_fields}
-        chosen["stop"] = tuple(chosen["stop"])
-        command(sampling=chosen, **values)
-
-    kept = [parameter for name, parameter in signature.parameters.items() if name != "sampling"]
-    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in kept] + options
-    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-    return wrapped
-
-
 @app.command()
-@sampling_options
+@options_of(Sampling, "sampling")
 def generate(
     sampling: dict[str, Any],
     model: Model = "starter",
@@ -136,7 +107,7 @@ def generate(
 
 
 @app.command()
-@sampling_options
+@options_of(Sampling, "sampling")
 def chat(
     sampling: dict[str, Any],
     model: Model = "starter",

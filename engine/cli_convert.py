@@ -10,15 +10,20 @@ import typer
 
 from engine import config, jobs
 from engine.cli import Json, app, job, leave, present
-from engine.convert.settings import RECIPES, ConversionSettings
+from engine.cli_options import options_of
+from engine.convert.settings import ConversionSettings
 from engine.events import Event, ModelConverted
 
-_FIELDS = ConversionSettings.model_fields
-
-
-def _help(name: str) -> str:
-    return str(_FIELDS[name].description)
-
+_SPELLINGS = {
+    "quantize": ("-q", "--quantize"),
+    "bits": ("--bits", "--q-bits"),
+    "group_size": ("--group-size", "--q-group-size"),
+    "mode": ("--mode", "--q-mode"),
+    "recipe": ("--recipe", "--quant-predicate"),
+    "dequantize": ("-d", "--dequantize"),
+    "strict": ("--strict/--relaxed",),
+    "trust_remote_code": ("--trust-remote-code",),
+}
 
 Source = Annotated[
     str,
@@ -31,26 +36,15 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a model th
 
 
 @app.command()
+@options_of(ConversionSettings, "chosen", spellings=_SPELLINGS, without=("check",))
 def convert(
+    chosen: dict[str, Any],
     hf_path: Source,
     mlx_path: Output = "mlx_model",
-    quantize: Annotated[bool, typer.Option("-q", "--quantize", help=_help("quantize"))] = False,
-    bits: Annotated[int | None, typer.Option("--bits", "--q-bits", help=_help("bits"))] = None,
-    group_size: Annotated[int | None, typer.Option("--group-size", "--q-group-size", help=_help("group_size"))] = None,
-    mode: Annotated[str, typer.Option("--mode", "--q-mode", help=_help("mode"))] = "affine",
-    recipe: Annotated[
-        str, typer.Option("--recipe", "--quant-predicate", help=f"{_help('recipe')} One of: {', '.join(RECIPES)}.")
-    ] = "",
-    dtype: Annotated[str, typer.Option(help=_help("dtype"))] = "stored",
-    dequantize: Annotated[bool, typer.Option("-d", "--dequantize", help=_help("dequantize"))] = False,
     revision: Annotated[str | None, typer.Option(help="A branch, tag or commit of a Hugging Face id.")] = None,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=_help("trust_remote_code"))] = False,
-    eos_token: Annotated[str, typer.Option(help=_help("eos_token"))] = "",
-    strict: Annotated[bool, typer.Option("--strict/--relaxed", help=_help("strict"))] = True,
-    check: Annotated[bool | None, typer.Option("--check/--no-check", help=_help("check"))] = None,
-    rope_theta: Annotated[float | None, typer.Option(help=_help("rope_theta"))] = None,
-    softcap: Annotated[float | None, typer.Option(help=_help("softcap"))] = None,
-    qk_scale: Annotated[float | None, typer.Option(help=_help("qk_scale"))] = None,
+    check: Annotated[
+        bool | None, typer.Option("--check/--no-check", help=ConversionSettings.model_fields["check"].description)
+    ] = None,
     upload_repo: Annotated[str, typer.Option(metavar="ID", help="Then upload it to this Hugging Face id.")] = "",
     public: Annotated[bool, typer.Option("--public", help="Let everyone see what is uploaded.")] = False,
     overwrite: Overwrite = False,
@@ -61,23 +55,10 @@ def convert(
     json: Json = False,
 ) -> None:
     """Turn a checkpoint of any kind into an MLX model."""
-    chosen: dict[str, Any] = {
-        # Who names bits, a group size, a mode or a recipe wants it quantised.
-        "quantize": quantize or bool(recipe) or mode != "affine" or bits is not None or group_size is not None,
-        "bits": bits,
-        "group_size": group_size,
-        "mode": mode,
-        "recipe": recipe,
-        "dtype": dtype,
-        "dequantize": dequantize,
-        "strict": strict,
-        "trust_remote_code": trust_remote_code,
-        "eos_token": eos_token,
-        "check": {None: "auto", True: "always", False: "never"}[check],
-        "rope_theta": rope_theta,
-        "softcap": softcap,
-        "qk_scale": qk_scale,
-    }
+    chosen["check"] = {None: "auto", True: "always", False: "never"}[check]
+    # Who names bits, a group size, a mode or a recipe wants it quantised.
+    wanted = (chosen["bits"], chosen["group_size"], chosen["recipe"], chosen["mode"] != "affine")
+    chosen["quantize"] = chosen["quantize"] or any(wanted)
 
     def events() -> Generator[Event, None, None]:
         settings = config.build(ConversionSettings, chosen)
@@ -105,7 +86,9 @@ def fuse(
     model: Annotated[str, typer.Option("--model", "-m", help="The model the adapter was trained from.")],
     adapter: Annotated[str, typer.Option("--adapter", "--adapter-path", metavar="FOLDER", help="The adapter.")],
     mlx_path: Annotated[str, typer.Option("--mlx-path", "--save-path", metavar="OUT", help="The folder to write.")],
-    dequantize: Annotated[bool, typer.Option("-d", "--dequantize", help=_help("dequantize"))] = False,
+    dequantize: Annotated[
+        bool, typer.Option("-d", "--dequantize", help="Leave the result whole, not quantised.")
+    ] = False,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:

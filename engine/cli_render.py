@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from engine import cli_report
 from engine.events import Event, ModelLoaded, Progress, QualityMeasured, ReplyFinished, Token
@@ -14,6 +15,7 @@ class Renderer:
     def __init__(self, stream: bool, verbose: bool) -> None:
         self._stream, self._verbose = stream, verbose
         self._progress = self._table = False
+        self._stage, self._began = "", (0.0, 0.0)
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Progress):
@@ -46,9 +48,20 @@ class Renderer:
         if not sys.stderr.isatty():
             return
         share = f" {100 * event.done / event.total:3.0f} %" if event.total else ""
-        sys.stderr.write(f"\r\x1b[K{event.what}{share}  {event.detail[:50]}")
+        sys.stderr.write(f"\r\x1b[K{event.what}{share}{self._pace(event)}  {event.detail[:50]}")
         sys.stderr.flush()
         self._progress = True
+
+    def _pace(self, event: Progress) -> str:
+        """How fast bytes pass and how long the rest will take, once there is something to tell."""
+        now = time.monotonic()
+        if event.what != self._stage:
+            self._stage, self._began = event.what, (now, event.done)
+        seconds, passed = now - self._began[0], event.done - self._began[1]
+        if event.unit != "bytes" or not event.total or seconds < 1 or passed <= 0:
+            return ""
+        left = seconds / passed * (event.total - event.done)
+        return f"  {passed / seconds / 1e6:,.0f} MB/s, {left:,.0f} s left"
 
     def _clear_progress(self) -> None:
         if self._progress:

@@ -65,6 +65,12 @@ def failed(exception: BaseException) -> Failed:
     return Failed(error.what, error.why, error.remedy, error.fault, details)
 
 
+def in_short(exception: BaseException) -> str:
+    """What another library's exception says, on one line of bounded length."""
+    text = " ".join(str(exception).split()) or type(exception).__name__
+    return text if len(text) <= 300 else text[:297] + "…"
+
+
 def _first_line(exception: BaseException) -> str:
     text = str(exception).strip()
     return text.splitlines()[0][:300] if text else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import UserError, explain
+from engine.errors import UserError, explain, in_short
 from engine.hub_files import asked_pause
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def of_upload(error: Exception, repo_id: str) -> UserError:
         return error
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
         error = error.__cause__  # the client wraps what happened to a file
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    reason = in_short(error)
     values = {"repo_id": repo_id, "endpoint": constants.ENDPOINT, "reason": reason}
     response = getattr(error, "response", None)
     if response is not None:

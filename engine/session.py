@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import adapters, architectures, backend, library, memory, model_config, places
 from engine.assemble import assemble
-from engine.errors import UserError
+from engine.errors import UserError, in_short
 from engine.events import Event, ModelLoaded, Progress
 from engine.library import ModelFiles
 
@@ -223,7 +223,7 @@ def _unreadable(files: ModelFiles, error: RuntimeError) -> UserError:
         "{reason}",
         "Get the model again; the download or copy was probably interrupted.",
         name=files.name,
-        reason=_shortened(error),
+        reason=in_short(error),
     )
 
 
@@ -246,10 +246,5 @@ def _load_tokenizer(files: ModelFiles, config: dict[str, Any], trust_remote_code
             "{reason}",
             "The folder needs tokenizer.json (or tokenizer.model) and tokenizer_config.json. Get these files again.",
             name=files.name,
-            reason=_shortened(error),
+            reason=in_short(error),
         ) from error
-
-
-def _shortened(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:297] + "…"

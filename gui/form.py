@@ -28,6 +28,7 @@ class Form(QWidget):
     """
 
     changed = Signal(object)  # the new, valid settings
+    judged = Signal()  # whether all of it is valid may be another answer now
 
     def __init__(
         self,
@@ -124,12 +125,14 @@ class Form(QWidget):
         self._show_marks()
         if self._settings != before:
             self.changed.emit(self._settings)
+        self.judged.emit()
 
     def _reset_field(self, name: str) -> None:
         self._drop(name)
         self._become(self._with({name: self._default(name)}))
         self._show(name)
         self._show_marks()
+        self.judged.emit()
 
     def _with(self, values: dict[str, Any]) -> BaseModel:
         return type(self._settings).model_validate(dict(self._settings) | values)

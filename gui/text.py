@@ -18,13 +18,16 @@ def tr(text: str, **values: object) -> str:
 
 def number(value: float, decimals: int = 0) -> str:
     """A number with the separators of the person's language."""
-    return QLocale().toString(float(value), "f", decimals)
+    locale = QLocale()
+    # The locale "C", which programs begin in, leaves the thousands together.
+    locale.setNumberOptions(locale.numberOptions() & ~QLocale.NumberOption.OmitGroupSeparator)
+    return locale.toString(float(value), "f", decimals)
 
 
 def size(count: float) -> str:
     """A number of bytes in the unit a person reads: 1.2 GB."""
     value, units = float(count), ["bytes", "KB", "MB", "GB", "TB"]
-    while value >= 1000 and len(units) > 1:
+    while value >= 999.5 and len(units) > 1:
         value /= 1000
         units.pop(0)
     decimals = 0 if units[0] == "bytes" or value >= 100 else 1

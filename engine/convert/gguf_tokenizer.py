@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.convert import gguf_splits
 from engine.convert.gguf_header import Header
-from engine.errors import UserError
+from engine.errors import UserError, in_short
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
@@ -108,7 +108,7 @@ def build(header: Header) -> Tokenizer:
     except UserError:
         raise
     except Exception as error:  # the library raises nothing more exact
-        raise _unreadable(header, "{error}", error=" ".join(str(error).split())[:200]) from error
+        raise _unreadable(header, "{error}", error=in_short(error)) from error
     return tokenizer
 
 

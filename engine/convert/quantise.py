@@ -1,4 +1,4 @@
-"""Puts a model's weights into fewer bits, back into whole numbers, or into another type, all lazily. Knows no file."""
+"""Puts a model's weights into fewer bits, back into full precision, or into another type, all lazily. Knows no file."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _recipe(model: Any, config: dict[str, Any], settings: ConversionSettings) ->
 def _undoable(layer: str) -> UserError:
     return UserError(
         "The quantisation of this model cannot be undone.",
-        "The layer {layer} is stored in a form that cannot be turned back into whole numbers here.",
+        "The layer {layer} is stored in a form that cannot be turned back into full precision here.",
         "Convert the unquantised original instead.",
         layer=layer,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import UserError
+from engine.errors import UserError, in_short
 
 if TYPE_CHECKING:
     import tokenizers
@@ -37,7 +37,7 @@ def encoder(folder: Path) -> Callable[[str], list[int]]:
             "{file} cannot be read: {reason}",
             "Get this file again from where the model came.",
             file=_model_file(folder).name,
-            reason=" ".join(str(error).split())[:200],
+            reason=in_short(error),
         ) from error
     return lambda text: list(processor.encode(text))
 

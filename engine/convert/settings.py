@@ -51,7 +51,9 @@ class ConversionSettings(BaseModel):
         description="The type of weights that are not quantised; stored keeps the type they have.",
     )
     dequantize: bool = Field(
-        False, title="Undo quantisation", description="Turn a quantised model back into one with whole numbers."
+        False,
+        title="Undo quantisation",
+        description="Turn a quantised model back into one with weights of full precision.",
     )
     strict: bool = Field(
         True,

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine import backend
 from engine.convert import sentencepiece_models
-from engine.errors import UserError
+from engine.errors import UserError, in_short
 
 # No form writes a space in front of it: there, transformers' own classes differ from sentencepiece.
 HARD_TEXT = (
@@ -66,7 +66,7 @@ def to_tokenizer_json(folder: Path, form: str, model_config: dict[str, Any]) -> 
             except UserError:
                 raise
             except Exception as error:  # other people's files go through other people's code
-                reason = " ".join(str(error).split())[:200] or type(error).__name__
+                reason = in_short(error)
             if not reason:
                 shutil.copyfile(made / "tokenizer.json", folder / "tokenizer.json")
                 config: dict[str, Any] = json.loads((made / "tokenizer_config.json").read_text("utf-8"))

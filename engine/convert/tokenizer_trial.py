@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.convert.settings import ConversionSettings
 from engine.convert.source import Source
-from engine.errors import UserError
+from engine.errors import UserError, in_short
 from engine.events import Event, Note
 
 
@@ -31,7 +31,7 @@ def opened(work: Path, source: Source, settings: ConversionSettings) -> Iterator
             "{reason}",
             "Get its files (tokenizer.json, tokenizer_config.json) again from where the model came.",
             name=source.name,
-            reason=" ".join(str(error).split())[:300] or type(error).__name__,
+            reason=in_short(error),
         ) from error
     try:
         tokenizer.apply_chat_template([{"role": "user", "content": "Hello"}])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine.assemble import Assembled
-from engine.convert import check
+from engine.convert import check, safetensors_files
 from engine.errors import UserError
 from engine.events import Event, Progress
 
@@ -22,21 +22,7 @@ if TYPE_CHECKING:
     import mlx.core as mx
 
 _BLOCK = 32 * 1024**2
-_NAMES = {
-    "bool": "BOOL",
-    "uint8": "U8",
-    "int8": "I8",
-    "uint16": "U16",
-    "int16": "I16",
-    "uint32": "U32",
-    "int32": "I32",
-    "uint64": "U64",
-    "int64": "I64",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "float32": "F32",
-    "float64": "F64",
-}
+_NAMES = {dtype: name for name, (dtype, _) in safetensors_files.TYPES.items()}
 
 
 def write_weights(

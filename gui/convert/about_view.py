@@ -59,12 +59,12 @@ class AboutView(Pane):
         facts.add(tr("Size now"), f"{size(plan.source_bytes)}, {files}")
         facts.add(
             tr("Tokenizer"),
-            plan.tokenizer or tr("none was found"),
+            say.tokenizer(plan),
             tr("Cuts text into the pieces that the model reads."),
         )
         facts.add(
             tr("Chat template"),
-            tr("yes: made for conversations") if plan.has_chat_template else tr("none: it continues texts"),
+            tr("yes, made for conversations") if plan.has_chat_template else tr("none, it continues texts"),
             tr("The form in which the model was taught to read a conversation."),
         )
         if plan.context:

@@ -11,12 +11,12 @@ from engine.convert.estimate import estimate
 from engine.convert.settings import ConversionSettings
 from engine.events import ConversionPlanned
 from gui import theme
-from gui.convert.presets import CUSTOM, EXACT, FOUR, PRESETS, Preset, PresetCards
+from gui.convert.presets import CUSTOM, FOUR, KEPT, PRESETS, QUANTISED_PRESETS, Preset, PresetCards
 from gui.convert.words import is_quantised
 from gui.form import Disclosure, Form
 from gui.text import size, tr
 
-_NUMBERS = ("quantize", "bits", "group_size", "mode", "recipe", "dtype", "dequantize")
+_NUMBERS = ("quantize", "bits", "group_size", "mode", "recipe", "dtype")
 _NANOCHAT = ("rope_theta", "softcap", "qk_scale")
 _QUANTISED = ("bits", "group_size", "mode", "recipe")
 _FIELDS = set(ConversionSettings.model_fields)
@@ -26,18 +26,19 @@ class Choices(QWidget):
     """Holds valid settings at any time; `valid` is false while something typed or chosen is not in force."""
 
     changed = Signal()
+    judged = Signal()  # whether all of it is in force may be another answer now
 
     def __init__(self, plan: ConversionPlanned) -> None:
         super().__init__()
         self._plan = plan
-        quantised = is_quantised(plan)
-        self.cards = PresetCards()
+        self._quantised = is_quantised(plan)
+        self.cards = PresetCards(QUANTISED_PRESETS if self._quantised else PRESETS)
         self.numbers = Form(
             ConversionSettings(quantize=True),
             defaults=ConversionSettings(quantize=True),
-            exclude=_FIELDS - set(_NUMBERS) | (set() if quantised else {"dequantize"}),
+            exclude=_FIELDS - set(_NUMBERS),
         )
-        hidden = set(_NUMBERS) | (set() if plan.kind == "nanochat" else set(_NANOCHAT))
+        hidden = {*_NUMBERS, "dequantize"} | (set() if plan.kind == "nanochat" else set(_NANOCHAT))
         self.others = Form(ConversionSettings(), exclude=hidden)
         self._hidden = hidden
         more = Disclosure(tr("More settings"), self.others)
@@ -49,8 +50,9 @@ class Choices(QWidget):
         for form in (self.numbers, self.others):
             form.setMaximumWidth(16_777_215)
             form.changed.connect(self._on_changed)
+            form.judged.connect(self.judged)
         self.cards.chosen.connect(self._on_chosen)
-        self.cards.choose(EXACT if quantised else FOUR)
+        self.cards.choose(KEPT if self._quantised else FOUR)
 
     @property
     def valid(self) -> bool:
@@ -69,6 +71,9 @@ class Choices(QWidget):
 
     def _combined(self, preset: Preset, others: ConversionSettings) -> ConversionSettings:
         chosen = self.numbers.current.model_dump(include=set(_NUMBERS)) if preset.values is None else preset.values
+        if preset is CUSTOM and self._quantised and not chosen["quantize"]:
+            # Whoever switches it off for a quantised model wants the weights whole again.
+            chosen = chosen | {"dequantize": True}
         rest = others.model_dump(exclude=self._hidden)
         return ConversionSettings.model_validate(rest | chosen)
 
@@ -80,7 +85,7 @@ class Choices(QWidget):
         numbers = cast(ConversionSettings, self.numbers.current)
         self.numbers.enable(_QUANTISED, numbers.quantize)
         others = cast(ConversionSettings, self.others.current)
-        for preset in PRESETS:
+        for preset in self.cards.presets:
             planned = estimate(self._plan, self._combined(preset, others))
             self.cards.show_size(preset, size(planned.result_bytes))
         self.changed.emit()

@@ -95,6 +95,8 @@ class ConvertPage(QWidget):
                 self.show_conversion(rest[-1])
             else:
                 self.show_start()
+            if self.isVisible():
+                self.take_focus()
         self._say_what_works()
 
     def take_focus(self) -> None:
@@ -136,7 +138,7 @@ class ConvertPage(QWidget):
     def _show_result(self, conversion: Conversion) -> None:
         if conversion in self.wizards:
             self.show_conversion(conversion)
-            self.result_wanted.emit()
+            self.result_wanted.emit()  # the window goes to this page, which takes the focus
 
     def _say_what_works(self) -> None:
         # The first in line is the one that runs.

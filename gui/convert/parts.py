@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from engine.events import Failed
 from gui import theme
+from gui.convert.remedies import in_window
 from gui.text import tr
 
 WIDTH = 680
@@ -75,7 +76,17 @@ class Pane(QWidget):
         page.setSpacing(0)
         page.addWidget(self.area, 1)
         page.addWidget(line)
-        page.addWidget(_centred(strip))
+        self._foot = _centred(strip)
+        page.addWidget(self._foot)
+        self.area.verticalScrollBar().installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keep the buttons in line with the contents, which a scroll bar makes narrower."""
+        if event.type() in (QEvent.Type.Show, QEvent.Type.Hide, QEvent.Type.Resize):
+            bar = self.area.verticalScrollBar()
+            room = bar.width() if event.type() != QEvent.Type.Hide and bar.isVisible() else 0
+            self._foot.setContentsMargins(0, 0, room, 0)
+        return super().eventFilter(watched, event)
 
 
 def _centred(inner: QWidget) -> QWidget:
@@ -205,7 +216,7 @@ class WarningCard(Card):
         mark = QLabel()
         self._icons.append(mark)
         row.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(words(tr(sentence)), 1)
+        row.addWidget(words(in_window(sentence)), 1)
         return holder
 
     def _restyle(self) -> None:
@@ -232,7 +243,7 @@ class FailureCard(Card):
     def show_failure(self, failure: Failed) -> None:
         """Say this error."""
         for label, text in ((self._what, failure.what), (self._why, failure.why), (self._remedy, failure.remedy)):
-            label.setText(text)
+            label.setText(in_window(text))
             label.setVisible(bool(text))
         self._details.setPlainText(failure.details)
         self._details.setVisible(bool(failure.details))

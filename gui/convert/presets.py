@@ -24,10 +24,15 @@ class Preset:
 
 
 EXACT = Preset("Exact copy", "Every number stays as it is.", {})
-EIGHT = Preset("8-bit", "Nearly exact, about half the size.", {"quantize": True, "bits": 8})
-FOUR = Preset("4-bit", "Recommended: about a quarter of the size, and fast.", {"quantize": True, "bits": 4})
+EIGHT = Preset("8-bit", "Nearly exact, and much smaller.", {"quantize": True, "bits": 8})
+FOUR = Preset("4-bit", "Recommended: small and fast.", {"quantize": True, "bits": 4})
 CUSTOM = Preset("Custom…", "Choose bits, mode and recipe yourself.", None)
 PRESETS = (EXACT, EIGHT, FOUR, CUSTOM)
+# For a model that is quantised already.
+KEPT = Preset("Exact copy", "Recommended: keeps the bits it has, and loses nothing.", {})
+WHOLE = Preset("Unquantised", "Undoes the quantisation: larger, and no more exact.", {"dequantize": True})
+AGAIN = Preset("4-bit", "Quantises it a second time, which loses a little more.", {"quantize": True, "bits": 4})
+QUANTISED_PRESETS = (KEPT, WHOLE, AGAIN, CUSTOM)
 
 
 class PresetCards(QWidget):
@@ -35,19 +40,20 @@ class PresetCards(QWidget):
 
     chosen = Signal(object)  # a Preset
 
-    def __init__(self) -> None:
+    def __init__(self, presets: tuple[Preset, ...] = PRESETS) -> None:
         super().__init__()
+        self.presets = presets
         self.setAccessibleName(tr("Settings to choose from"))
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(theme.SMALL)
         group = QButtonGroup(self)
-        self.cards = {preset.title: _PresetCard(preset) for preset in PRESETS}
+        self.cards = {preset.title: _PresetCard(preset) for preset in presets}
         for card in self.cards.values():
             group.addButton(card)
             row.addWidget(card, 1)
             card.toggled.connect(lambda on, preset=card.preset: self.chosen.emit(preset) if on else None)
-        self.preset = FOUR
+        self.preset = presets[0]
         self.chosen.connect(self._remember)
 
     def choose(self, preset: Preset) -> None:

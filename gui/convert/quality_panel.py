@@ -39,7 +39,7 @@ class QualityPanel(Card):
         self.stop.clicked.connect(self.measurement.cancel)
         self.choose = button(tr("Use My Own Text…"))
         self.choose.clicked.connect(self._choose_text)
-        self.path = PathLabel(tr("on the text that comes with the program"), "caption")
+        self.path = PathLabel(tr("on the program's own text"), "caption")
         line = QHBoxLayout()
         for push in (self.start, self.stop, self.choose):
             line.addWidget(push)
@@ -70,7 +70,7 @@ class QualityPanel(Card):
     def set_text(self, path: str) -> None:
         """Measure on this file; "" for the program's own text."""
         self.text = path
-        self.path.set_path(short_path(path) if path else tr("on the text that comes with the program"))
+        self.path.set_path(short_path(path) if path else tr("on the program's own text"))
 
     def _begin(self) -> None:
         request = self._request(self.text)

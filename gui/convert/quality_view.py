@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from engine.events import QualityMeasured
@@ -22,6 +23,7 @@ _COLUMNS = (
     ("Perplexity", "How surprised the model is by the text; lower is better."),
     ("Tokens a second", "How fast it writes on this computer."),
 )
+_BITS, _ROOMY = 2, 540
 
 
 class QualityView(QWidget):
@@ -58,6 +60,7 @@ class QualityView(QWidget):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.table.setTextElideMode(Qt.TextElideMode.ElideNone)
         self.plot = LossPlot()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -65,6 +68,11 @@ class QualityView(QWidget):
         for widget in (self.sentence, self.table, self.plot):
             column.addWidget(widget)
         self.show_figures(())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """What follows from the size gives way where there is little room."""
+        super().resizeEvent(event)
+        self.table.setColumnHidden(_BITS, self.width() < _ROOMY)
 
     def show_figures(self, figures: Sequence[QualityMeasured]) -> None:
         """Show these; nothing where there are none."""

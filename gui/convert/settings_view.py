@@ -17,6 +17,7 @@ from gui.convert.estimates import EstimateCard
 from gui.convert.output import OutputField
 from gui.convert.parts import Pane, button
 from gui.convert.quality_panel import QualityPanel
+from gui.convert.remedies import in_window
 from gui.desk import Desk
 from gui.text import tr
 
@@ -52,6 +53,7 @@ class SettingsView(Pane):
         self.footer.addStretch()
         self.footer.addWidget(self.start)
         self.choices.changed.connect(self._on_choices)
+        self.choices.judged.connect(self._show_figures)
         self.output.changed.connect(self._on_output)
         self.output.judged.connect(self._show_figures)
         conversion.planned.connect(self._show_figures)
@@ -94,7 +96,7 @@ class SettingsView(Pane):
         self._show_figures()
 
     def _on_refused(self, failure: Failed) -> None:
-        self.output.refuse(" ".join(part for part in (failure.what, failure.why) if part))
+        self.output.refuse(" ".join(in_window(part) for part in (failure.what, failure.why) if part))
 
     def _show_figures(self) -> None:
         if self._conversion.plan is not None:

@@ -13,6 +13,7 @@ from gui.convert.about_view import AboutView
 from gui.convert.conversion import Conversion
 from gui.convert.parts import FailureCard, Pane, button
 from gui.convert.progress_view import LookingView, ProgressView
+from gui.convert.remedies import wants_download
 from gui.convert.result_view import ResultView
 from gui.convert.settings_view import SettingsView
 from gui.convert.upload import UploadSheet
@@ -236,7 +237,12 @@ class _FailureView(Pane):
             return
         converting = conversion.failed_at in ("waiting", "running")
         cannot = tr("{name} cannot be converted", name=conversion.name)
-        self.title.setText(tr("{name} was not converted", name=conversion.name) if converting else cannot)
+        absent = conversion.on_hub and wants_download(conversion.failure)
+        if absent:
+            self.title.setText(tr("{name} must be downloaded first", name=conversion.name))
+        else:
+            self.title.setText(tr("{name} was not converted", name=conversion.name) if converting else cannot)
+        self._again.setVisible(not absent)
         self.card.show_failure(conversion.failure)
         self._download.setVisible(conversion.on_hub and not converting)
         self._back.setText(tr("Back to the Settings") if converting else tr("Choose Another"))

@@ -27,6 +27,12 @@ _FORMAT_HELP = {
 }
 
 
+_TOKENIZERS = {
+    "gguf": "inside the GGUF file",
+    "tiktoken": "tiktoken, from the checkpoint",
+}
+
+
 def is_quantised(plan: ConversionPlanned) -> bool:
     """Whether the source is stored in fewer bits already."""
     return plan.dtype != "mixed" and not plan.dtype.startswith(("float", "bfloat"))
@@ -35,6 +41,11 @@ def is_quantised(plan: ConversionPlanned) -> bool:
 def kind(plan: ConversionPlanned) -> str:
     """What kind of checkpoint it is."""
     return tr(_KINDS.get(plan.kind, plan.kind))
+
+
+def tokenizer(plan: ConversionPlanned) -> str:
+    """Where its tokenizer comes from."""
+    return tr(_TOKENIZERS.get(plan.tokenizer, plan.tokenizer)) if plan.tokenizer else tr("none was found")
 
 
 def number_format(plan: ConversionPlanned) -> str:

@@ -180,6 +180,10 @@ def test_fuse_merges_an_adapter(source: Path, tmp_path: Path) -> None:
     assert half.returncode == 2
     assert "incomplete" in half.stderr
     assert not (tmp_path / "half").exists()
+    (adapter / "adapter_config.json").write_text(json.dumps(described | {"peft_type": "LORA"}))
+    foreign = call("fuse", "--model", source, "--adapter", adapter, "--mlx-path", tmp_path / "foreign")
+    assert foreign.returncode == 2
+    assert "PEFT" in foreign.stderr
     wrong = call("fuse", "--model", source, "--adapter", source, "--mlx-path", tmp_path / "wrong")
     assert wrong.returncode == 2
     assert "adapter" in wrong.stderr

@@ -330,13 +330,19 @@ def test_cancel_leaves_nothing(source: Path, tmp_path: Path, steps: int) -> None
     assert left_behind(tmp_path) == []
 
 
-def test_kill_half_way_leaves_nothing_after_the_next_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("check", "stage"), [("--no-check", "Writing the weights"), ("--check", "Comparing")])
+def test_kill_half_way_leaves_nothing_after_the_next_start(tmp_path: Path, check: str, stage: str) -> None:
     source = make_model(tmp_path / "source", hidden_size=512, intermediate_size=2048, num_hidden_layers=24)
     words = [sys.executable, "-m", "mlx_grpo", "convert", "--hf-path", str(source), "--mlx-path", str(tmp_path / "out")]
-    with subprocess.Popen([*words, "--no-check", "--json"], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as child:
+    temporary = tmp_path / "source" / "temporary"
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    with subprocess.Popen(
+        [*words, check, "--json"], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env=environment
+    ) as child:
         assert child.stdout is not None
         for line in child.stdout:
-            if "Writing the weights" in line:
+            if stage in line:
                 os.kill(child.pid, signal.SIGKILL)
                 break
     deadline = time.monotonic() + 20
@@ -345,3 +351,4 @@ def test_kill_half_way_leaves_nothing_after_the_next_start(tmp_path: Path) -> No
     assert any(path.name.endswith(".partial") for path in tmp_path.iterdir())
     assert journal.sweep() == 1
     assert left_behind(tmp_path) == []
+    assert list(temporary.iterdir()) == []

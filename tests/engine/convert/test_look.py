@@ -10,6 +10,7 @@ import pytest
 
 from engine.convert.look import look
 from engine.errors import UserError
+from tests.engine.convert.gguf_files import tiny_llama
 from tests.engine.tiny import make_model
 
 
@@ -62,3 +63,14 @@ def test_the_code_that_an_auto_map_names_is_listed(source: Path) -> None:
     (source / "config.json").write_text(json.dumps(config | {"auto_map": named}))
     (warning,) = look(str(source)).warnings
     assert "(configuration_own.py, tokenization_own.py)" in warning
+
+
+def test_a_gguf_file_beside_a_config_is_the_model(source: Path) -> None:
+    (source / "model.safetensors").unlink()
+    tiny_llama(source / "tiny-f16.gguf")
+    shutil.copy(source / "tiny-f16.gguf", source / "mmproj-tiny.gguf")
+    assert look(str(source)).kind == "gguf"
+    tiny_llama(source / "tiny-q8.gguf")
+    with pytest.raises(UserError, match="several models") as caught:
+        look(str(source))
+    assert "mmproj" not in caught.value.why
