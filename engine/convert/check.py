@@ -62,57 +62,70 @@ def finite(name: str, array: mx.array) -> None:
         )
 
 
-def compare(folder: Path, assembled: Assembled, work: Path) -> Generator[Event, None, ModelChecked]:
+class Reference:
+    """The source's own side, computed by transformers in a process of its own, from the moment this is made.
+
+    Args:
+        folder: the source, or anything that transformers' `from_pretrained` takes for it.
+        config: its config.json.
+        parameters: its number of weights, by which prompts are chosen that can be afforded.
+        work: an existing folder for what the two sides hand each other; left as it was.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any], parameters: int, work: Path) -> None:
+        self._scratch = tempfile.TemporaryDirectory(dir=work)
+        self.folder = Path(self._scratch.name)
+        request = {
+            "folder": str(folder.absolute()),
+            "scratch": self._scratch.name,
+            "config": config,
+            "parameters": parameters,
+        }
+        self.answers = child.ask(_PROGRAM, request)
+        # So that torch starts at once, while our own side is made ready.
+        next(self.answers)
+
+    def close(self) -> None:
+        """End the process and remove what it wrote."""
+        self.answers.close()
+        self._scratch.cleanup()
+
+
+def compare(reference: Reference, assembled: Assembled) -> Generator[Event, None, ModelChecked]:
     """Compare the logits of an MLX model with those that transformers computes for its source, both in float32.
 
     Prompts are a short one and, where they can be afforded, one beyond each window and beyond the positions after which
     rotary settings change; each is computed at once and piece by piece through the cache.
 
     Args:
-        folder: the source, or anything that transformers' `from_pretrained` takes for it.
+        reference: the other side.
         assembled: the unquantised model. It is changed to float32 and evaluated: open another one for writing.
-        work: an existing folder for what the two sides hand each other; left as it was.
 
     Yields:
-        Progress in steps; a Note on each prompt that would have taken too long. Closing ends the child process.
+        Progress in steps; a Note on each prompt that would have taken too long.
 
     Raises:
         UserError: a weight holds NaN or infinity, or cannot be read.
     """
-    from mlx_lm.utils import get_total_parameters
-
-    with tempfile.TemporaryDirectory(dir=work) as scratch:
-        request = {
-            "folder": str(folder.absolute()),
-            "scratch": scratch,
-            "config": assembled.config,
-            "parameters": int(get_total_parameters(assembled.model)),
-        }
-        asked = child.ask(_PROGRAM, request)
-        try:
-            # So that torch starts while our own weights are read.
-            next(asked)
-            yield from _to_float32(assembled.model)
-            told = yield from _answer(asked, Progress(_WHAT, 0, None, "steps"))
-            if "unavailable" in told:
-                return ModelChecked("not checked", told["unavailable"])
-            for skipped in told["skipped"]:
-                yield Note(f"Not checked beyond {skipped} tokens, which would take too long.")
-            prompts = [_Prompt(**prompt) for prompt in told["prompts"]]
-            try:
-                ours = yield from _compute(assembled.model, prompts)
-            except (UserError, RuntimeError, MemoryError, OSError):
-                raise
-            except Exception as error:  # what a model class raises on a config it was not written for has no end
-                return ModelChecked("different", f"The MLX model cannot compute: {type(error).__name__}: {error}")
-            told = yield from _answer(asked, Progress(_WHAT, len(prompts), len(prompts), "steps"))
-        finally:
-            asked.close()
-        if "unavailable" in told:
-            return ModelChecked("not checked", told["unavailable"])
-        if told["missing"]:
-            return ModelChecked("not checked", _missing(told["missing"]))
-        return _verdict(prompts, ours, Path(scratch))
+    yield from _to_float32(assembled.model)
+    told = yield from _answer(reference.answers, Progress(_WHAT, 0, None, "steps"))
+    if "unavailable" in told:
+        return ModelChecked("not checked", told["unavailable"])
+    for skipped in told["skipped"]:
+        yield Note(f"Not checked beyond {skipped} tokens, which would take too long.")
+    prompts = [_Prompt(**prompt) for prompt in told["prompts"]]
+    try:
+        ours = yield from _compute(assembled.model, prompts)
+    except (UserError, RuntimeError, MemoryError, OSError):
+        raise
+    except Exception as error:  # what a model class raises on a config it was not written for has no end
+        return ModelChecked("different", f"The MLX model cannot compute: {type(error).__name__}: {error}")
+    told = yield from _answer(reference.answers, Progress(_WHAT, len(prompts), len(prompts), "steps"))
+    if "unavailable" in told:
+        return ModelChecked("not checked", told["unavailable"])
+    if told["missing"]:
+        return ModelChecked("not checked", _missing(told["missing"]))
+    return _verdict(prompts, ours, reference.folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ def ask(module: str, request: Message) -> Generator[Message | None, None, Any]:
             with contextlib.suppress(BrokenPipeError):
                 requests.write(json.dumps(request).encode() + b"\n")
                 requests.flush()
+            yield None
             for message in _messages(replies):
                 if message is not None and "result" in message:
                     return message["result"]

@@ -6,7 +6,8 @@ import errno
 import json
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,15 +74,16 @@ def convert(
     source, facts = planned(name, output, settings, revision)
     yield facts
     plan.require(facts, overwrite)
-    yield from backend.imports()
-    backend.prepare()
     folder = Path(facts.output)
     with journal.unfinished(folder) as work:
         reading = _Reading(source, settings, work / "scratch", adapter)
-        yield Progress("Writing the tokenizer", 0)
-        tokenizer = reader(source.kind).save_tokenizer(source, work, settings)
-        yield from tokenizer_trial.opened(work, source, settings)
-        verdict = yield from _check(reading, facts)
+        with _other_side(reading, facts) as reference:
+            yield from backend.imports()
+            backend.prepare()
+            yield Progress("Writing the tokenizer", 0)
+            tokenizer = reader(source.kind).save_tokenizer(source, work, settings)
+            yield from tokenizer_trial.opened(work, source, settings)
+            verdict = yield from _check(reading, reference, facts)
         measured: list[QualityMeasured] = []
         if report:
             measured = yield from _measure(reading, work, words)
@@ -154,24 +156,39 @@ class _Reading:
         shutil.rmtree(self.scratch)
 
 
-def _check(reading: _Reading, facts: ConversionPlanned) -> Generator[Event, None, ModelChecked]:
+@contextmanager
+def _other_side(reading: _Reading, facts: ConversionPlanned) -> Iterator[check.Reference | str]:
+    """The source computed by transformers, already at work; or why there is nothing to compare with."""
+    setting = reading.settings.check
+    if facts.kind not in {"hugging face", "mlx"} or "quantization" in reading.source.config:
+        yield "There is no second program here that computes this kind of checkpoint."
+    elif reading.adapter:
+        yield "With the adapter merged in, it computes something else than its source."
+    elif setting == "never":
+        yield "The check was switched off."
+    elif setting == "auto" and not facts.checked:
+        yield "The model is too large to be computed twice here."
+    else:
+        reading.scratch.mkdir()
+        with closing(
+            check.Reference(reading.source.path, reading.source.config, facts.parameters, reading.scratch)
+        ) as reference:
+            yield reference
+
+
+def _check(
+    reading: _Reading, reference: check.Reference | str, facts: ConversionPlanned
+) -> Generator[Event, None, ModelChecked]:
     """Compare with the source; the verdict.
 
     Raises:
         UserError: the model would not compute what its source computes.
     """
-    setting = reading.settings.check
-    if facts.kind not in {"hugging face", "mlx"} or "quantization" in reading.source.config:
-        verdict = ModelChecked("not checked", "There is no second program here that computes this kind of checkpoint.")
-    elif reading.adapter:
-        verdict = ModelChecked("not checked", "With the adapter merged in, it computes something else than its source.")
-    elif setting == "never":
-        verdict = ModelChecked("not checked", "The check was switched off.")
-    elif setting == "auto" and not facts.checked:
-        verdict = ModelChecked("not checked", "The model is too large to be computed twice here.")
+    if isinstance(reference, str):
+        verdict = ModelChecked("not checked", reference)
     else:
         assembled = yield from reading.open()
-        verdict = yield from check.compare(reading.source.path, assembled, reading.scratch)
+        verdict = yield from check.compare(reference, assembled)
         del assembled
         backend.collect_garbage()
     yield verdict

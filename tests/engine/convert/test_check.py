@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,18 @@ def built(source: Path, **changes: Any) -> Assembled:
 
 
 def compared(source: Path, assembled: Assembled) -> tuple[ModelChecked, list[Event]]:
-    steps, events = check.compare(source, assembled, source.parent), []
-    while True:
-        try:
-            events.append(next(steps))
-        except StopIteration as end:
-            return end.value, events
+    with closing(reference(source)) as other:
+        steps, events = check.compare(other, assembled), []
+        while True:
+            try:
+                events.append(next(steps))
+            except StopIteration as end:
+                return end.value, events
+
+
+def reference(source: Path) -> check.Reference:
+    config = json.loads((source / "config.json").read_text())
+    return check.Reference(source, config, 20_000, source.parent)
 
 
 def test_the_same_model_is_the_same(source: Path) -> None:
@@ -131,11 +138,12 @@ def test_no_class_no_verdict(source: Path, tmp_path: Path) -> None:
 
 
 def test_closing_ends_the_process(source: Path) -> None:
-    steps = check.compare(source, built(source), source.parent)
-    next(steps)
+    before = set(source.parent.iterdir())
+    other = reference(source)
     (pid,) = [pid for pid, words in children().items() if PROGRAM in words]
-    steps.close()
+    other.close()
     assert not runs(pid, PROGRAM)
+    assert set(source.parent.iterdir()) == before
 
 
 class Config:
