@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import adapters, architectures, backend, library, memory, model_config, places
+from engine import adapters, architectures, backend, library, memory, model_config, places, stored_weights
 from engine.assemble import assemble
 from engine.errors import UserError, in_short
 from engine.events import Event, ModelLoaded, Progress
@@ -168,14 +168,7 @@ def _read(
 
 def _build(files: ModelFiles, trust_remote_code: bool) -> tuple[Module, dict[str, Any]]:
     """The model with its weights still unread, and its configuration."""
-    import mlx.core as mx
-
-    weights: dict[str, mx.array] = {}
-    for path in library.weight_files(files.folder, files.name):
-        try:
-            weights |= mx.load(str(path))  # type: ignore[arg-type]
-        except RuntimeError as error:
-            raise _unreadable(files, error) from error
+    weights = stored_weights.opened(library.weight_files(files.folder, files.name))
     code = files.folder if trust_remote_code else None
     assembled = assemble(model_config.read(files.folder), weights, code=code)
     return assembled.model, assembled.config
@@ -191,11 +184,11 @@ def _materialise(model: Module, files: ModelFiles) -> Generator[Event, None, Non
         piece.append(array)
         pending += array.nbytes
         if pending >= _PIECE:
-            _evaluate(piece, files)
+            stored_weights.evaluate(piece, files.name)
             done, pending = done + pending, 0
             piece.clear()
             yield Progress("Reading the model", done, total, "bytes", files.name)
-    _evaluate(piece, files)
+    stored_weights.evaluate(piece, files.name)
     yield Progress("Reading the model", total, total, "bytes", files.name)
 
 
@@ -204,27 +197,6 @@ def _weights(model: Module) -> list[mx.array]:
 
     leaves: Any = tree_flatten(model.parameters())  # type: ignore[no-untyped-call]
     return [array for _, array in leaves]
-
-
-def _evaluate(arrays: list[mx.array], files: ModelFiles) -> None:
-    import mlx.core as mx
-
-    try:
-        mx.eval(arrays)
-    except RuntimeError as error:
-        if "read" not in str(error).lower():
-            raise
-        raise _unreadable(files, error) from error
-
-
-def _unreadable(files: ModelFiles, error: RuntimeError) -> UserError:
-    return UserError(
-        "A weight file of {name} is cut short or cannot be read.",
-        "{reason}",
-        "Get the model again; the download or copy was probably interrupted.",
-        name=files.name,
-        reason=in_short(error),
-    )
 
 
 def _load_tokenizer(files: ModelFiles, config: dict[str, Any], trust_remote_code: bool) -> TokenizerWrapper:

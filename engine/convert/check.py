@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine import stored_weights
 from engine.assemble import Assembled
 from engine.convert import child
 from engine.errors import UserError
 from engine.events import Event, ModelChecked, Note, Progress
 
 if TYPE_CHECKING:
-    import mlx.core as mx
     import numpy as np
     from mlx.nn.layers.base import Module
 
@@ -34,32 +34,6 @@ def worth_checking(parameters: int, available: int) -> bool:
     """Whether a model of so many weights is checked unasked: both sides fit into `available` bytes and soon end."""
     size = 4 * parameters
     return size <= _LARGEST and _COPIES * size + _RESERVE <= available
-
-
-def finite(name: str, array: mx.array) -> None:
-    """Refuse a tensor that holds infinity or what is no number; integers pass unread.
-
-    Raises:
-        UserError: names it.
-    """
-    import mlx.core as mx
-
-    if not mx.issubdtype(array.dtype, mx.floating) or array.size == 0:
-        return
-    # Infinities and NaN are those with all bits of the exponent set: several times quicker than mx.isfinite.
-    kind, exponent = {
-        mx.float16: (mx.uint16, 0x7C00),
-        mx.bfloat16: (mx.uint16, 0x7F80),
-        mx.float32: (mx.uint32, 0x7F800000),
-    }[array.dtype]
-    sign = 1 << (8 * array.dtype.size - 1)
-    if int(mx.max(array.view(kind) & (sign - 1))) >= exponent:
-        raise UserError(
-            "The weights are damaged: {tensor} holds values that are no numbers.",
-            "Some of its values are infinite or undefined (NaN), so the model could compute nothing.",
-            "Get the model again, or an earlier checkpoint of it; the training that made this one diverged.",
-            tensor=name,
-        )
 
 
 class Reference:
@@ -176,19 +150,8 @@ def _to_float32(model: Module) -> Generator[Event, None, None]:
     leaves: Any = tree_flatten(model.parameters())  # type: ignore[no-untyped-call]
     pending = 0
     for number, (name, array) in enumerate(leaves):
-        try:
-            mx.eval(array)
-        except RuntimeError as error:
-            if "read" not in str(error).lower():
-                raise
-            raise UserError(
-                "A weight file is cut short or cannot be read.",
-                "{tensor}: {reason}",
-                "Get the model again; the download or copy was probably interrupted.",
-                tensor=name,
-                reason=error,
-            ) from error
-        finite(name, array)
+        stored_weights.evaluate([array], name)
+        stored_weights.require_finite(name, array)
         pending += array.nbytes
         if pending >= _PIECE:
             pending = 0

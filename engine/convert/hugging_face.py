@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from engine import library, model_config
+from engine import library, model_config, stored_weights
 from engine.architectures import layouts
 from engine.convert import nanochat_tokenizer, safetensors_files, tokenizer_files, torch_files
 from engine.convert.settings import ConversionSettings
@@ -58,7 +56,6 @@ def has_weights(folder: Path) -> bool:
 
 def weights(source: Source, scratch: Path) -> Generator[Event, None, dict[str, mx.array]]:
     """The weights, read from their files when they are evaluated; what MLX cannot read is rewritten first."""
-    import mlx.core as mx
 
     files = list(source.files)
     foreign = [file for file in files if file.suffix != ".safetensors" or safetensors_files.is_foreign(file)]
@@ -66,12 +63,7 @@ def weights(source: Source, scratch: Path) -> Generator[Event, None, dict[str, m
     if not all(file.is_file() for file in rewritten):
         rewritten = yield from torch_files.rewrite(foreign, scratch)
     files = [file for file in files if file not in foreign] + rewritten
-    arrays: dict[str, mx.array] = {}
-    for file in files:
-        if not file.is_file():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
-        arrays |= cast("dict[str, mx.array]", mx.load(str(file)))
-    return arrays
+    return stored_weights.opened(files)
 
 
 def save_tokenizer(source: Source, output: Path, settings: ConversionSettings) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from engine import stored_weights
 from engine.assemble import Assembled
-from engine.convert import check, safetensors_files
+from engine.convert import safetensors_files
 from engine.errors import UserError
 from engine.events import Event, Progress
 
@@ -94,21 +95,10 @@ def _evaluate(name: str, array: mx.array, dtype: str) -> None:
     Raises:
         UserError: the source cannot be read, or a value is not a number.
     """
-    import mlx.core as mx
 
+    stored_weights.evaluate([array], name)
     try:
-        mx.eval(array)
-    except RuntimeError as error:
-        if "read" not in str(error).lower():
-            raise
-        raise UserError(
-            "A weight file of the source cannot be read to its end.",
-            "{reason}",
-            "The file was changed, removed or cut short meanwhile. Get it again and repeat the conversion.",
-            reason=error,
-        ) from error
-    try:
-        check.finite(name, array)
+        stored_weights.require_finite(name, array)
     except UserError as error:
         if dtype != "float16":
             raise
