@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from gui import theme
 from gui.convert.conversion import Conversion
+from gui.convert.remedies import wants_download
 from gui.text import tr
 
 _WIDTH = 216
@@ -108,6 +109,8 @@ class ConversionList(QWidget):
         if item is None:
             return
         state = tr(_STATES[conversion.state])
+        if conversion.failure is not None and wants_download(conversion.failure):
+            state = tr("Must be downloaded first")
         item.setText(conversion.name)
         item.setData(_STATE, state)
         item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{conversion.name}: {state}")

@@ -28,6 +28,8 @@ _BY_WORD: dict[str, Stage] = {
     "Measuring": "measure",
     "Writing": "write",
 }
+# The tokenizer is written before the weights are even read.
+_EARLY = {"Writing the tokenizer"}
 _ORDER: tuple[Stage, ...] = ("ready", "read", "check", "measure", "write")
 
 
@@ -60,7 +62,7 @@ class Journey:
 
     def feed(self, event: Progress, now: float) -> None:
         """Take in an event that came at this time, in seconds."""
-        stage = _BY_WORD.get(event.what.partition(" ")[0], self.stage)
+        stage = self.stage if event.what in _EARLY else _BY_WORD.get(event.what.partition(" ")[0], self.stage)
         if stage not in self.stages:
             self._insert(stage)
         place = self.stages.index(stage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,7 +108,7 @@ class OutputField(QWidget):
 
     def _update(self) -> None:
         folder = self.folder
-        exists = folder.exists()
+        exists = os.path.lexists(folder)
         self.replace.setVisible(exists and not self._is_source(folder))
         complaint = self._refusal
         if self._is_source(folder):
@@ -115,9 +116,11 @@ class OutputField(QWidget):
         elif self._taken(folder):
             complaint = tr("Another conversion writes to this folder. Choose another one.")
         elif exists and not self.replace.isChecked():
-            complaint = tr("This folder exists already.")
-        elif exists and not (folder.is_dir() and ((folder / "config.json").exists() or not any(folder.iterdir()))):
+            complaint = tr("This folder exists already: replace it, or name another.")
+        elif exists and not _is_replaceable(folder):
             complaint = tr("This is not a model's folder, so it is not replaced. Choose another one.")
+        elif not exists and not _has_room_above(folder):
+            complaint = tr("No folder can be made here. Choose another place.")
         self.complaint.setText(complaint)
         self.complaint.setVisible(bool(complaint))
         mark(self.line, bool(complaint))
@@ -126,3 +129,16 @@ class OutputField(QWidget):
 
     def _is_source(self, folder: Path) -> bool:
         return folder in (self._source, *self._source.parents)
+
+
+def _is_replaceable(folder: Path) -> bool:
+    """Whether it is a model's folder, or an empty one, that may be written."""
+    if folder.is_symlink() or not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK):
+        return False
+    return (folder / "config.json").exists() or not any(folder.iterdir())
+
+
+def _has_room_above(folder: Path) -> bool:
+    """Whether the nearest folder above that exists takes a new one; a name that is too long has none."""
+    above = next(place for place in folder.parents if os.path.lexists(place))
+    return above.is_dir() and os.access(above, os.W_OK) and all(len(os.fsencode(p)) < 256 for p in folder.parts)

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from engine.events import Failed
 from gui import theme
-from gui.convert.remedies import in_window
+from gui.convert.remedies import in_window, wants_download
 from gui.text import tr
 
 WIDTH = 680
@@ -241,7 +241,10 @@ class FailureCard(Card):
             self.rows.addWidget(widget)
 
     def show_failure(self, failure: Failed) -> None:
-        """Say this error."""
+        """Say this error; what only has to be downloaded is none."""
+        self.setProperty("role", "hint" if wants_download(failure) else "error")
+        self.style().unpolish(self)
+        self.style().polish(self)
         for label, text in ((self._what, failure.what), (self._why, failure.why), (self._remedy, failure.remedy)):
             label.setText(in_window(text))
             label.setVisible(bool(text))

@@ -56,17 +56,36 @@ class LossPlot(QWidget):
         places = [self._place(figure, area, low, high) for figure in self._figures]
         painter.setPen(QPen(QColor(colours.muted), 1.5))
         painter.drawPolyline(places)
-        below = painter.fontMetrics().height() + 4
-        for figure, place in zip(self._figures, places, strict=True):
+        taken = [QRectF(place.x() - 5, place.y() - 5, 10, 10) for place in places]
+        # The chosen one has the first choice of a place for its name.
+        for figure, place in sorted(zip(self._figures, places, strict=True), key=lambda pair: not pair[0].chosen):
             accent = QColor(colours.accent if figure.chosen else colours.muted)
-            painter.setPen(QPen(QColor(colours.window), 2))
+            painter.setPen(QPen(QColor(colours.raised), 2))
             painter.setBrush(accent)
             radius = 6.5 if figure.chosen else 4.5
             painter.drawEllipse(place, radius, radius)
             painter.setPen(QColor(colours.text if figure.chosen else colours.muted))
-            top = place.y() - below - 4 if place.y() - below > area.top() - _TOP else place.y() + 8
-            left = min(max(place.x() - 50, 0), self.width() - 100)
-            painter.drawText(QRectF(left, top, 100, below), _ALIGN.AlignCenter, figure.setting)
+            label = self._free(painter.fontMetrics().size(0, figure.setting), place, taken)
+            taken.append(label)
+            painter.fillRect(label, QColor(colours.raised))
+            painter.drawText(label, _ALIGN.AlignCenter, figure.setting)
+
+    def _free(self, size: QSize, place: QPointF, taken: Sequence[QRectF]) -> QRectF:
+        """Where a name beside its point hides the least of points and names."""
+        wide, high, away = size.width() + 4, size.height(), 9
+        room = QRectF(self.rect()).adjusted(_LEFT, 0, 0, -_BOTTOM)
+        found = [
+            QRectF(place.x() + across, place.y() + up, wide, high)
+            for across, up in (
+                (away, -high / 2 - 3),
+                (-wide / 2, -high - away),
+                (-wide - away, -high / 2 - 3),
+                (-wide / 2, away),
+            )
+        ]
+        return min(
+            found, key=lambda label: (not room.contains(label)) + sum(label.intersects(other) for other in taken)
+        )
 
     def _decades(self) -> tuple[int, int]:
         losses = [figure.divergence for figure in self._figures if figure.divergence > _LEAST] or [_LEAST]

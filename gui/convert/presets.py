@@ -23,7 +23,7 @@ class Preset:
     values: dict[str, Any] | None
 
 
-EXACT = Preset("Exact copy", "Every number stays as it is.", {})
+EXACT = Preset("Exact copy", "Nothing is rounded.", {})
 EIGHT = Preset("8-bit", "Nearly exact, and much smaller.", {"quantize": True, "bits": 8})
 FOUR = Preset("4-bit", "Recommended: small and fast.", {"quantize": True, "bits": 4})
 CUSTOM = Preset("Custom…", "Choose bits, mode and recipe yourself.", None)

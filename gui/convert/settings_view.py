@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox
 
 from engine import jobs, library
@@ -15,7 +15,7 @@ from gui.convert.choices import Choices
 from gui.convert.conversion import Conversion
 from gui.convert.estimates import EstimateCard
 from gui.convert.output import OutputField
-from gui.convert.parts import Pane, button
+from gui.convert.parts import Pane, button, words
 from gui.convert.quality_panel import QualityPanel
 from gui.convert.remedies import in_window
 from gui.desk import Desk
@@ -50,7 +50,9 @@ class SettingsView(Pane):
         self.start = button(tr("Convert"), primary=True)
         self.start.clicked.connect(self._accept)
         self.footer.addWidget(back)
-        self.footer.addStretch()
+        self.obstacle = words(role="complaint")
+        self.obstacle.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.footer.addWidget(self.obstacle, 1)
         self.footer.addWidget(self.start)
         self.choices.changed.connect(self._on_choices)
         self.choices.judged.connect(self._show_figures)
@@ -96,9 +98,16 @@ class SettingsView(Pane):
         self._show_figures()
 
     def _on_refused(self, failure: Failed) -> None:
+        source = Path(self._conversion.source)
+        if source.is_absolute() and not source.exists():
+            # That is not the output folder's fault; converting says it on a page of its own.
+            return
         self.output.refuse(" ".join(in_window(part) for part in (failure.what, failure.why) if part))
 
     def _show_figures(self) -> None:
         if self._conversion.plan is not None:
             self.estimates.show_plan(estimate(self._conversion.plan, self.choices.settings_in_force()))
-        self.start.setEnabled(self.choices.valid and self.output.valid)
+        wrong = "" if self.choices.valid else tr("A setting marked in red is not valid.")
+        # The field that it is about may be scrolled out of sight.
+        self.obstacle.setText(wrong or self.output.complaint.text())
+        self.start.setEnabled(not self.obstacle.text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from PySide6.QtCore import QUrl
@@ -29,7 +30,7 @@ class UploadSheet(QDialog):
         self.uploaded: ModelUploaded | None = None
         self.setWindowTitle(tr("Upload to Hugging Face"))
         self.setMinimumWidth(520)
-        self.repository = QLineEdit(name)
+        self.repository = QLineEdit(_repository(name))
         self.repository.setAccessibleName(tr("Repository name"))
         self.repository.textChanged.connect(self._update)
         self.private = QCheckBox(tr("Private: only you can see it"))
@@ -101,9 +102,9 @@ class UploadSheet(QDialog):
         running = self._job is not None
         for widget in (self.send, self.dry):
             widget.setEnabled(not running and bool(self.repository.text().strip()))
-        self.repository.setEnabled(not running)
-        self.private.setEnabled(not running)
         sent = self.uploaded is not None and self.uploaded.sent
+        for field in (self.repository, self.private):
+            field.setEnabled(not running and not sent)
         self.close_button.setText(tr("Close") if sent and not running else tr("Cancel"))
         for widget in (self.send, self.dry):
             widget.setVisible(not sent)
@@ -157,6 +158,8 @@ class UploadSheet(QDialog):
         elif not isinstance(ending, Done):
             self.state.hide()
         self._update()
+        # The button that was pressed lost the focus when it was switched off.
+        (self.send if self.send.isVisible() else self.close_button).setFocus()
 
     def _say(self, text: str) -> None:
         self.state.setText(text)
@@ -166,3 +169,8 @@ class UploadSheet(QDialog):
     def _open(self) -> None:
         if self.uploaded is not None:
             QDesktopServices.openUrl(QUrl(self.uploaded.address))
+
+
+def _repository(name: str) -> str:
+    """The name with what the Hub allows in one: Latin letters, digits, and single marks between them."""
+    return re.sub(r"([-.]){2,}", r"\1", re.sub(r"[^A-Za-z0-9._-]+", "-", name)).strip("-.")[:96] or "model"

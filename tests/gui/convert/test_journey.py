@@ -69,3 +69,12 @@ def test_speed_and_time_left_come_from_the_bytes() -> None:
     assert journey.left == pytest.approx(5, rel=0.2)
     journey.feed(Progress("Writing the tokenizer", 0), 7.0)
     assert journey.speed == 0
+
+
+def test_the_tokenizer_that_is_written_first_does_not_tick_the_comparison() -> None:
+    journey = Journey(plan(), request())
+    for when, what in enumerate(("Looking at the checkpoint", "Writing the tokenizer", "Comparing with the source")):
+        journey.feed(Progress(what, 0), float(when))
+    assert journey.stage == "check"
+    journey.feed(Progress("Writing the weights", 10, 100, "bytes"), 4.0)
+    assert journey.stage == "write"

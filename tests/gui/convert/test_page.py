@@ -168,6 +168,34 @@ def test_another_output_folder_is_looked_at(qtbot: QtBot, drop: Drop, model: Pat
     assert (tmp_path / "很长的名字" / "mine" / "config.json").is_file()
 
 
+def test_a_place_that_takes_no_folder_is_said_before_converting(
+    qtbot: QtBot, drop: Drop, model: Path, tmp_path: Path
+) -> None:
+    (wizard,) = drop(model)
+    page = settings(qtbot, wizard)
+    file = tmp_path / "file"
+    file.write_text("")
+    for folder in (file / "inside", tmp_path / ("长" * 100)):
+        page.output.line.set_text(str(folder))
+        page.output._on_written()
+        assert "No folder can be made" in page.obstacle.text(), folder
+        assert not page.start.isEnabled()
+    page.output.line.set_text(str(tmp_path / "free"))
+    page.output._on_written()
+    assert page.start.isEnabled()
+    assert page.obstacle.text() == ""
+
+
+def test_a_setting_that_is_not_valid_stops_and_is_said_beside_the_button(qtbot: QtBot, drop: Drop, model: Path) -> None:
+    (wizard,) = drop(model)
+    page = settings(qtbot, wizard)
+    page.choices.others._edited("check", "perhaps")
+    assert not page.start.isEnabled()
+    assert "marked in red" in page.obstacle.text()
+    page.choices.others._edited("check", "never")
+    assert page.start.isEnabled()
+
+
 def test_the_files_of_one_model_dropped_together_are_one_model(qtbot: QtBot, drop: Drop, model: Path) -> None:
     wizards = drop(*sorted(model.iterdir()))
     assert [wizard.conversion.source for wizard in wizards] == [str(model)]

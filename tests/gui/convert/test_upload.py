@@ -38,6 +38,18 @@ def test_it_is_private_unless_the_person_says_otherwise(sheet: UploadSheet) -> N
     assert not sheet.dry.isEnabled()
 
 
+@pytest.mark.parametrize(
+    ("name", "offered"),
+    [("千问-0.5B-4bit", "0.5B-4bit"), ("a--b..c", "a-b.c"), ("模型", "model"), ("x" * 200, "x" * 96)],
+)
+def test_the_name_that_is_offered_is_one_the_hub_allows(name: str, offered: str, tmp_path: Path) -> None:
+    lane = NetworkLane()
+    sheet = UploadSheet(lane, str(tmp_path), name)
+    assert sheet.repository.text() == offered
+    sheet.close()
+    lane.close()
+
+
 def test_without_a_token_it_says_what_to_do(qtbot: QtBot, sheet: UploadSheet, hub_server: HubServer) -> None:
     qtbot.mouseClick(sheet.send, Qt.MouseButton.LeftButton)
     assert not sheet.send.isEnabled()
@@ -45,6 +57,19 @@ def test_without_a_token_it_says_what_to_do(qtbot: QtBot, sheet: UploadSheet, hu
     assert sheet.failure.text()
     assert sheet.send.isEnabled()
     assert sheet.uploaded is None
+
+
+def test_a_token_that_is_not_known_is_said_and_another_try_is_offered(
+    qtbot: QtBot, sheet: UploadSheet, hub_server: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_of_nobody")
+    sheet.repository.setText("me/tiny-4bit")
+    qtbot.mouseClick(sheet.send, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(sheet.failure.isVisible, timeout=WAIT)
+    assert "token" in sheet.failure.text()
+    assert "hf_of_nobody" not in sheet.failure.text()
+    assert sheet.send.isEnabled()
+    assert "me/tiny-4bit" not in hub_server.models
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from gui.convert.estimates import EstimateCard
 from gui.convert.output import OutputField
 from gui.convert.parts import FailureCard, PathLabel
 from gui.convert.plot import LossPlot, loss
-from gui.convert.presets import CUSTOM, EIGHT, EXACT, FOUR
+from gui.convert.presets import CUSTOM, EIGHT, EXACT, FOUR, KEPT, WHOLE
 from gui.convert.quality_view import QualityView
 from tests.gui.convert.plans import FIGURES, PLAN, plan
 
@@ -145,9 +145,13 @@ def test_what_is_for_some_sources_only_is_shown_for_those(qtbot: QtBot) -> None:
         qtbot.addWidget(choices)
     assert "rope_theta" not in plain.others._rows
     assert {"rope_theta", "softcap", "qk_scale"} <= set(nano.others._rows)
-    assert "dequantize" not in plain.numbers._rows
-    assert "dequantize" in packed.numbers._rows
-    assert packed.cards.preset is EXACT
+    assert WHOLE.title not in plain.cards.cards
+    assert packed.cards.preset is KEPT
+    packed.cards.choose(WHOLE)
+    assert packed.settings() == ConversionSettings(dequantize=True)
+    packed.cards.choose(CUSTOM)
+    packed.numbers._edited("quantize", False)
+    assert packed.settings() == ConversionSettings(dequantize=True)
 
 
 def test_what_cannot_go_together_is_said_and_holds_the_start_back(qtbot: QtBot) -> None:
