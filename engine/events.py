@@ -134,7 +134,8 @@ class ConversionPlanned:
     it attends to. `matrices` are the weights that quantisation applies to, as (role, row length, number of weights),
     the role being "sensitive", "head" or "other" as mixed recipes see it; `other_weights` counts the rest. Sizes are
     in bytes: `source_bytes` now, `result_bytes` after, `peak_memory` meanwhile, `disk_needed` of the `free_disk`,
-    `scratch_bytes` of it only meanwhile, for files that MLX cannot read.
+    `scratch_bytes` of it only meanwhile, for files that MLX cannot read; `weight_bytes` are those of one weight that is
+    not quantised, or no longer.
     """
 
     source: str
@@ -160,6 +161,7 @@ class ConversionPlanned:
     other_weights: int = 0
     largest_tensor: int = 0
     scratch_bytes: int = 0
+    weight_bytes: float = 2.0
     warnings: tuple[str, ...] = ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from engine.errors import UserError
 
 # Model types whose class is ours, with the module here that holds its Model and ModelArgs.
 OURS: dict[str, str] = {"ministral": "ministral", "olmo": "olmo", "nanochat": "nanochat", "nanochat_gpt": "nanochat"}
+# mlx_lm's module ends the whole program where a package of its own is missing, even if asked for a tokenizer only.
+sys.modules.setdefault("mlx_lm.models.olmo", None)  # type: ignore[arg-type]
 # Model types that differ from one of mlx_lm's only in what `corrections` puts right.
 _SAME = {
     "cwm": "llama",
@@ -39,8 +42,7 @@ def classes(config: dict[str, Any]) -> tuple[type[Any], type[Any]]:
         return corrected(ours.Model, ours.ModelArgs, config)
     try:
         model, arguments = _get_classes(config | {"model_type": _SAME.get(model_type, model_type)})
-    # A class that lacks a package of its own ends the program; some modules there hold no model.
-    except (ValueError, AttributeError, SystemExit) as error:
+    except (ValueError, AttributeError) as error:  # some modules there hold no model
         raise _unknown(config["model_type"]) from error
     return corrected(model, arguments, config)
 

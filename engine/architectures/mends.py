@@ -158,6 +158,20 @@ def _bitnet(model: Any, described: Any, names: Collection[str]) -> None:
                 module[name] = Linear(child.in_features, child.out_features, bias="bias" in child)
 
 
+def _norms(model: Any, _: Any, __: Collection[str]) -> None:
+    """Norms kept in float32 shall not make everything after them float32."""
+    import mlx.core as mx
+    from mlx.nn.layers.normalization import RMSNorm
+
+    class Norm(RMSNorm):
+        def __call__(self, x: mx.array) -> Any:
+            return super().__call__(x).astype(x.dtype)  # type: ignore[no-untyped-call]
+
+    for _, module in model.named_modules():
+        if type(module) is RMSNorm:
+            module.__class__ = Norm
+
+
 _MENDS: dict[str, Callable[[Any, Any, Collection[str]], None]] = {
     "bitnet": _bitnet,
     "deepseek_v3": _halves,
@@ -170,4 +184,7 @@ _MENDS: dict[str, Callable[[Any, Any, Collection[str]], None]] = {
     "granitemoehybrid": _grouped_norms,
     "mamba2": _grouped_norms,
     "qwen2_moe": _qwen2_moe,
+    "qwen3_5_moe_text": _norms,
+    "qwen3_5_text": _norms,
+    "qwen3_next": _norms,
 }

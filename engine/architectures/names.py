@@ -61,13 +61,43 @@ def _stacked(weights: Weights, _config: dict[str, Any]) -> Weights:
     return result | {name: mx.stack([found[index] for index in sorted(found)]) for name, found in experts.items()}
 
 
-def _olmo_hybrid(weights: Weights, _config: dict[str, Any]) -> Weights:
+def _exact_norms(weights: Weights, _config: dict[str, Any]) -> Weights:
+    """Norms in float32 where mlx_lm's sanitizer adds 1 to them, which 16 bits cannot hold."""
+    import mlx.core as mx
+
+    if not any(name.endswith("conv1d.weight") and array.shape[-1] != 1 for name, array in weights.items()):
+        return weights
+    added = re.compile(r"(\.input_layernorm|\.post_attention_layernorm|model\.norm|\.[qk]_norm)\.weight$")
+    return {name: array.astype(mx.float32) if added.search(name) else array for name, array in weights.items()}
+
+
+def _qwen_experts(weights: Weights, config: dict[str, Any]) -> Weights:
+    return _stacked(_exact_norms(weights, config), config)
+
+
+def _olmo_hybrid(weights: Weights, config: dict[str, Any]) -> Weights:
     """The norms of layers with a state are called otherwise in checkpoints than in either class."""
+    weights = _split_anew(weights, config)
     renamed = {"attention_layer_norm": "input_layernorm", "feedforward_layer_norm": "post_attention_layernorm"}
     return {
         re.sub(r"(?<=\.)(attention|feedforward)_layer_norm(?=\.)", lambda found: renamed[found[0]], name): array
         for name, array in weights.items()
     }
+
+
+def _split_anew(weights: Weights, config: dict[str, Any]) -> Weights:
+    """OLMo-hybrid's three convolutions, which transformers 5 writes as equal thirds of all their channels."""
+    import mlx.core as mx
+
+    keys = config["linear_num_key_heads"] * config["linear_key_head_dim"]
+    result = dict(weights)
+    for name in weights:
+        if name.endswith(".q_conv1d.weight"):
+            names = [name.replace("q_conv1d", f"{part}_conv1d") for part in "qkv"]
+            if all(other in weights for other in names):
+                channels = mx.concatenate([weights[other] for other in names])
+                result |= dict(zip(names, mx.split(channels, [keys, 2 * keys]), strict=True))
+    return result
 
 
 _NANOCHAT = (
@@ -128,8 +158,11 @@ _CHANGES: dict[str, Callable[[Weights, dict[str, Any]], Weights]] = {
     "nanochat": _nanochat,
     "olmo_hybrid": _olmo_hybrid,
     "qwen2_moe": _stacked,
-    "qwen3_5_moe": _stacked,
-    "qwen3_5_moe_text": _stacked,
+    "qwen3_5": _exact_norms,
+    "qwen3_5_moe": _qwen_experts,
+    "qwen3_5_moe_text": _qwen_experts,
+    "qwen3_5_text": _exact_norms,
     "qwen3_moe": _stacked,
+    "qwen3_next": _exact_norms,
     "qwen3_vl_moe": _vision_experts,
 }

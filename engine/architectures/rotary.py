@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,6 +43,14 @@ def correct(model: Any, text: Any) -> None:
                 module.rope = better
 
 
+def _rotates_parts(text: Any) -> bool:
+    """Whether transformers' class for this configuration reads `partial_rotary_factor` where nothing is scaled."""
+    configuration = Path(inspect.getfile(type(text)))
+    model = configuration.with_name(configuration.name.replace("configuration_", "modeling_"))
+    # Not imported: that would take torch.
+    return model.is_file() and "partial_rotary_factor" in model.read_text("utf-8")
+
+
 def _better(rope: Any, parameters: Mapping[str, Any], text: Any) -> Module | None:
     """The layer to put in place of `rope`; None where that one is right or not a rotary embedding."""
     from mlx.nn.layers.positional_encoding import RoPE
@@ -58,7 +68,7 @@ def _better(rope: Any, parameters: Mapping[str, Any], text: Any) -> Module | Non
     if traditional and getattr(text, "rope_interleave", None) is False:
         traditional = False
     kind, base = parameters.get("rope_type", "default"), parameters["rope_theta"]
-    if kind in (*KINDS, "default") and parameters.get("partial_rotary_factor"):
+    if parameters.get("partial_rotary_factor") and (kind in KINDS or (kind == "default" and _rotates_parts(text))):
         head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         dims = int(head * parameters["partial_rotary_factor"])
     if kind in KINDS:

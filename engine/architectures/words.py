@@ -32,6 +32,18 @@ def _pattern(config: Any) -> int:
     return len(kinds)
 
 
+def _dense_first(config: Any) -> int:
+    """How many layers come before the first with experts."""
+    kinds = list(config.mlp_layer_types)
+    return kinds.index("sparse") if "sparse" in kinds else len(kinds)
+
+
+def _global_heads(config: Any) -> int | None:
+    """How many heads of keys there are in layers that attend to everything, where that differs."""
+    own = (config.to_dict().get("per_layer_config") or {}).values()
+    return next((values["num_key_value_heads"] for values in own if "num_key_value_heads" in values), None)
+
+
 def _letters(config: Any) -> str | None:
     if "sliding_attention" not in config.layer_types:
         return None
@@ -77,7 +89,15 @@ _WORDS: dict[str, Words] = {
     },
     "gemma3": {"vocab_size": lambda config: config.text_config.vocab_size},
     "gemma3_text": {"sliding_window_pattern": _pattern},
-    "gemma4_text": {"global_head_dim": _global_head_dim},
+    "gemma4": {"vocab_size": lambda config: config.text_config.vocab_size},
+    "gemma4_text": {"global_head_dim": _global_head_dim, "num_global_key_value_heads": _global_heads},
+    "glm4_moe_lite": {"first_k_dense_replace": _dense_first},
+    "glm_moe_dsa": {
+        "first_k_dense_replace": _dense_first,
+        "moe_layer_freq": lambda _: 1,
+        "scoring_func": lambda _: "sigmoid",
+        "topk_method": lambda _: "noaux_tc",
+    },
     "gpt2": {"n_ctx": lambda config: config.n_positions},
     "gpt_bigcode": {"n_inner": lambda config: config.n_inner or 4 * config.n_embd},
     "gpt_neox": {"rotary_emb_base": lambda config: config.rope_parameters["rope_theta"], "rotary_pct": _part},
@@ -92,6 +112,7 @@ _WORDS: dict[str, Words] = {
         "mla_scale_q_lora": lambda _: True,
         "mla_scale_kv_lora": lambda _: True,
     },
+    "mamba2": {"intermediate_size": lambda config: int(config.expand * config.hidden_size)},
     # Tied, the class would not scale the logits; untied, with the embedding as its matrix, it does.
     "minicpm3": {"rope_scaling": _factors, "tie_word_embeddings": lambda _: False},
     "minimax_m2": {
@@ -99,6 +120,9 @@ _WORDS: dict[str, Words] = {
         "rotary_dim": lambda config: int(_head_dim(config) * _part(config)),
     },
     "olmo": {"rms_norm_eps": lambda _: 1e-5},
+    "qwen3_5_moe_text": {"full_attention_interval": _pattern},
+    "qwen3_5_text": {"full_attention_interval": _pattern},
+    "qwen3_next": {"full_attention_interval": _pattern},
     # transformers' class has no dense layers, whatever the configuration says.
     "qwen3_vl_moe_text": {"num_experts": lambda config: config.num_experts, "norm_topk_prob": lambda _: True},
     "solar_open": {"partial_rotary_factor": _part, "first_k_dense_replace": lambda _: 0},

@@ -47,8 +47,7 @@ def _result(plan: ConversionPlanned, settings: ConversionSettings) -> int:
     if untouched or (quantized and not settings.quantize and not settings.dequantize):
         # What MLX cannot read is rewritten first, some of it in more bits.
         return plan.scratch_bytes or plan.source_bytes
-    stored = 2.0 if quantized else plan.source_bytes / max(1, plan.parameters)
-    width = WIDTHS.get(settings.dtype, WIDTHS.get(plan.dtype, stored))
+    width = WIDTHS.get(settings.dtype, plan.weight_bytes)
     if not settings.quantize:
         return int(plan.parameters * width)
     group = settings.weight_group

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from engine import library, memory, places
 from engine.convert import check, safetensors_files
-from engine.convert.estimate import estimate, matrices
+from engine.convert.estimate import WIDTHS, estimate, matrices
 from engine.convert.settings import ConversionSettings
-from engine.convert.source import Source
+from engine.convert.source import Source, TensorInfo
 from engine.errors import UserError
 from engine.events import ConversionPlanned
 
+# How MLX and others pack several weights into one number, and what they need to unpack it.
+_PACKED = {"uint32", "int32"}
+_SCALES = (".scales", ".biases", ".qzeros")
 _FLOATS = {"float32", "float16", "bfloat16", "float64", "float8_e4m3", "float8_e5m2"}
 
 
@@ -39,8 +44,9 @@ def make(source: Source, output: Path, settings: ConversionSettings) -> Conversi
             layers=layers,
             tensors=len(source.tensors),
         )
-    parameters, dtype = _parameters(source)
-    applied, others = matrices(source.tensors, layers)
+    tensors = _unpacked(source)
+    parameters, dtype = _parameters(source, tensors)
+    applied, others = matrices(tensors, layers)
     size = source.size
     plan = ConversionPlanned(
         source=str(source.path),
@@ -66,6 +72,7 @@ def make(source: Source, output: Path, settings: ConversionSettings) -> Conversi
         other_weights=others,
         largest_tensor=max((tensor.size for tensor in source.tensors.values()), default=0),
         scratch_bytes=_rewritten(source),
+        weight_bytes=_weight_bytes(source, dtype),
         warnings=source.warnings,
     )
     return estimate(plan, settings)
@@ -143,29 +150,55 @@ def _replaceable(output: Path) -> bool:
     return named or not any(output.iterdir())
 
 
-def _parameters(source: Source) -> tuple[int, str]:
+def _unpacked(source: Source) -> Mapping[str, TensorInfo]:
+    """The weights with the shapes they have when they are not packed, without the scales that packing needs."""
+    quantization = source.config.get("quantization") or source.config.get("quantization_config")
+    if source.kind == "gguf" or not isinstance(quantization, dict):
+        return source.tensors
+    found = {}
+    for name, tensor in source.tensors.items():
+        if name.endswith(_SCALES):
+            continue
+        if tensor.dtype in _PACKED and tensor.shape:
+            row = tensor.shape[-1] * 32 // _bits(quantization, name.rpartition(".")[0])
+            tensor = replace(tensor, shape=(*tensor.shape[:-1], row))  # noqa: PLW2901
+        found[name] = tensor
+    return found
+
+
+def _bits(quantization: dict[str, Any], layer: str) -> int:
+    """The bits of a layer's weights; 4 where nothing is said, as most packings have it."""
+    own = quantization.get(layer)
+    bits = (own if isinstance(own, dict) else quantization).get("bits")
+    return bits if isinstance(bits, int) and bits > 0 else 4
+
+
+def _parameters(source: Source, tensors: Mapping[str, TensorInfo]) -> tuple[int, str]:
     """The number of weights, and in which number format they are."""
     quantization = source.config.get("quantization") or source.config.get("quantization_config")
     if source.kind != "gguf" and isinstance(quantization, dict):
-        bits = quantization.get("bits")
-        bits = bits if isinstance(bits, int) and bits > 0 else 4
-        packed = {"uint32", "int32"}
-        weights = sum(
-            tensor.size * 8 // bits if tensor.dtype in packed else tensor.elements
-            for name, tensor in source.tensors.items()
-            if not name.endswith((".scales", ".biases", ".qzeros"))
-        )
-        return weights, str(quantization.get("mode") or quantization.get("quant_method") or "") + f" {bits}-bit"
-    formats = {tensor.dtype for tensor in source.tensors.values() if tensor.dtype in _FLOATS or source.kind == "gguf"}
-    count = sum(math.prod(tensor.shape) for tensor in source.tensors.values())
+        mode = str(quantization.get("mode") or quantization.get("quant_method") or "")
+        return sum(tensor.elements for tensor in tensors.values()), f"{mode} {_bits(quantization, '')}-bit".strip()
+    formats = {tensor.dtype for tensor in tensors.values() if tensor.dtype in _FLOATS or source.kind == "gguf"}
+    count = sum(tensor.elements for tensor in tensors.values())
     if source.kind == "gguf":
         # Norms stay float32 in every .gguf; the format is that of most weights.
         counted: Counter[str] = Counter()
-        for tensor in source.tensors.values():
+        for tensor in tensors.values():
             counted[tensor.dtype] += tensor.elements
         most = counted.most_common(1)[0][0]
         return count, {"F16": "float16", "F32": "float32", "BF16": "bfloat16"}.get(most, most)
     return count, formats.pop() if len(formats) == 1 else "mixed"
+
+
+def _weight_bytes(source: Source, dtype: str) -> float:
+    """The bytes of one weight that is not quantised; made whole again, weights take the type of their scales."""
+    if dtype in WIDTHS:
+        return WIDTHS[dtype]
+    scales = {tensor.dtype for name, tensor in source.tensors.items() if name.endswith(".scales")}
+    if source.kind == "gguf" or dtype != "mixed":
+        return WIDTHS.get(scales.pop(), 2) if len(scales) == 1 else 2
+    return source.size / max(1, sum(tensor.elements for tensor in source.tensors.values()))
 
 
 def _rewritten(source: Source) -> int:

@@ -147,28 +147,31 @@ def _prompts(config: Any, assembled: dict[str, Any], parameters: int, skipped: l
     short = min(_SHORT, limit)
     yield prompt("short", short, [short - 3, 1, 1, 1] if short > 3 else [short])
     long = 0
-    for name, threshold in sorted(_thresholds(texts), key=lambda pair: pair[1]):
+    thresholds = _thresholds(texts)
+    for name, threshold in sorted(thresholds, key=lambda pair: pair[1]):
         length = threshold + _BEYOND if name == "dynamic" else min(threshold + _BEYOND, limit)
         if length <= threshold:
             continue
         if not affordable(length):
             skipped.append(threshold)
             continue
-        yield prompt(name, length, _pieces(name, length, threshold), threshold)
+        crossed = {(kind, at) for kind, at in thresholds if at < length}
+        yield prompt(name, length, _pieces(length, threshold, crossed), threshold)
         long = max(long, length)
     if not long:
         length = min(_PLAIN, limit)
         yield prompt("plain", length, [length - length // 2, *[1] * (length // 2)])
 
 
-def _pieces(name: str, length: int, threshold: int) -> list[int]:
+def _pieces(length: int, threshold: int, crossed: set[tuple[str, int]]) -> list[int]:
     """How a prompt is read through the cache: two pieces to before the threshold, then token by token beyond it."""
-    if name == "dynamic":
+    if any(kind == "dynamic" for kind, _ in crossed):
         # Its frequencies change with every token, so that transformers too computes otherwise piece by piece.
         return [length]
-    if name == "positions":
+    changed = max((at for kind, at in crossed if kind == "positions"), default=0)
+    if changed:
         # What changes for all positions at once must have changed before the first of them is read.
-        return [threshold + 1, *[1] * (length - threshold - 1)]
+        return [changed + 1, *[1] * (length - changed - 1)]
     first = max(2, threshold - _BEFORE)
     return [first - first // 3, first // 3, *[1] * (length - first)] if first > 2 else [1] * length
 

@@ -132,7 +132,9 @@ class ConversionSettings(BaseModel):
                 return self.recipe or self.mode
             group = "" if self.weight_group == 64 else f"-g{self.weight_group}"
             return f"{self.weight_bits}-bit{group}"
-        return "" if self.dtype == "stored" else self.dtype
+        if self.dtype != "stored":
+            return self.dtype
+        return "unquantised" if self.dequantize else ""
 
     def overrides(self) -> dict[str, Any]:
         """What the person states about a nanochat checkpoint, without what is left to be inferred."""

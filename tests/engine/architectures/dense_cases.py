@@ -38,6 +38,7 @@ DENSE: dict[str, dict[str, Any]] = {
             original_max_position_embeddings=16,
         ),
     ),
+    "llama part of which nothing is read": of("Llama", rope_parameters=rope(partial_rotary_factor=0.5)),
     "llama gelu": of("Llama", hidden_act="gelu"),
     "mistral": of("Mistral", sliding_window=None),
     "mistral window": of("Mistral", sliding_window=8),

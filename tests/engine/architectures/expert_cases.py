@@ -35,6 +35,8 @@ EXPERT: dict[str, dict[str, Any]] = {
     ),
     "glm4_moe": of("Glm4Moe", head_dim=8, n_routed_experts=4, first_k_dense_replace=1, use_qk_norm=True, **EXPERTS),
     "glm4_moe_lite": of("Glm4MoeLite", **MLA),
+    "glm4_moe_lite layer types": of("Glm4MoeLite", **(MLA | {"first_k_dense_replace": 2})),
+    "glm_moe_dsa": of("GlmMoeDsa", **MLA, n_group=1, topk_group=1, index_n_heads=2, index_head_dim=16, index_topk=64),
     "exaone_moe": of(
         "ExaoneMoe", sliding_window=8, num_hidden_layers=4, first_k_dense_replace=1, num_shared_experts=1, **EXPERTS
     ),

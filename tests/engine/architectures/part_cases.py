@@ -48,6 +48,20 @@ PARTS: dict[str, dict[str, Any]] = {
         boi_token_index=91,
         eoi_token_index=92,
     ),
+    "gemma4": _parts(
+        "Gemma4",
+        {
+            "head_dim": 8,
+            "global_head_dim": 16,
+            "sliding_window": 8,
+            "num_hidden_layers": 6,
+            "vocab_size_per_layer_input": 96,
+            "hidden_size_per_layer_input": 8,
+        },
+        _SEEING | {"head_dim": 8, "global_head_dim": 8, "num_key_value_heads": 2},
+        image_token_id=90,
+        audio_config=None,
+    ),
     "mistral3": _parts(
         "Mistral3",
         {"model_type": "mistral", "head_dim": 8, "sliding_window": None, "rope_parameters": rope(1e6)},

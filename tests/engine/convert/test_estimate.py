@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mlx.utils import tree_flatten
+from mlx_lm.utils import get_total_parameters
 from pydantic import ValidationError
 
-from engine.convert import look, plan, quantise
+from engine.convert import conversion, look, plan, quantise
 from engine.convert.estimate import estimate
 from engine.convert.settings import MODES, RECIPES, ConversionSettings
 from engine.events import ConversionPlanned
@@ -87,3 +88,17 @@ def test_more_bits_and_smaller_groups_are_larger(planned: ConversionPlanned, bit
 def test_settings_that_contradict_each_other_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ConversionSettings(**values)
+
+
+@pytest.mark.parametrize("values", [{}, {"bits": 8}, {"bits": 2, "group_size": 32}, {"recipe": "mixed_3_6"}])
+def test_a_quantised_source_is_counted_unpacked(model: Path, tmp_path: Path, values: dict[str, Any]) -> None:
+    packed = tmp_path / "packed"
+    whole = quantise.transform(opened(model), ConversionSettings(quantize=True, bits=4))
+    list(conversion.convert(str(model), str(packed), ConversionSettings(quantize=True, bits=4, check="never")))
+    assert plan.make(look.look(str(packed)), tmp_path / "out", ConversionSettings()).parameters == get_total_parameters(
+        whole.model
+    )
+    settings = ConversionSettings(quantize=True, **values)
+    leaves: Any = tree_flatten(quantise.transform(opened(model), settings).model.parameters())
+    figures = plan.make(look.look(str(packed)), tmp_path / "out", settings)
+    assert figures.result_bytes == pytest.approx(sum(array.nbytes for _, array in leaves), rel=0.01)
