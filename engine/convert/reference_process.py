@@ -160,7 +160,8 @@ def _prompts(config: Any, assembled: dict[str, Any], parameters: int, skipped: l
         long = max(long, length)
     if not long:
         length = min(_PLAIN, limit)
-        yield prompt("plain", length, [length - length // 2, *[1] * (length // 2)])
+        single = min(_SHORT, length // 2)
+        yield prompt("plain", length, [length - single, *[1] * single])
 
 
 def _pieces(length: int, threshold: int, crossed: set[tuple[str, int]]) -> list[int]:
