@@ -10,6 +10,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from PySide6.QtWidgets import QApplication
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -75,3 +76,11 @@ def smollm2_folder() -> Path:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def qapp_cls() -> type[QApplication]:
+    """The program's own application class; there is one application for all tests, whichever asks first."""
+    from gui.drops import Application
+
+    return Application

@@ -11,19 +11,12 @@ from pytestqt.qtbot import QtBot
 
 from gui import theme as looks
 from gui.desk import Desk
-from gui.drops import Application
 from gui.window import MainWindow
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Qt's offscreen platform warns that it cannot raise a window or grab keys: that is no fault of a widget."""
     config.addinivalue_line("qt_log_ignore", "^This plugin does not support ")
-
-
-@pytest.fixture(scope="session")
-def qapp_cls() -> type[Application]:
-    """The program's own application class, which takes files that the system opens with it."""
-    return Application
 
 
 @pytest.fixture(scope="session")

@@ -147,7 +147,7 @@ def test_from_the_reading_of_the_prompt_to_the_footer(make: Make) -> None:
     footer = view.findChild(Footer)
     assert not footer.isVisible()
     view.set_reading(1024, 4096)
-    assert any("1024 of 4096" in label.text() for label in view.findChildren(QLabel) if label.isVisible())
+    assert any("1,024 of 4,096" in label.text() for label in view.findChildren(QLabel) if label.isVisible())
     view.append("Hel")
     view.append("lo")
     height = fit(view)
