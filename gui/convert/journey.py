@@ -103,8 +103,8 @@ class Journey:
 
     @property
     def left(self) -> float | None:
-        """Seconds to the end; None while it is too early to say."""
-        return self._whole.left(1.0)
+        """Seconds to the end; None while it is too early to say, and where steps tell nothing of time."""
+        return self._whole.left(1.0) if self._last is not None and self._last.unit == "bytes" else None
 
     @property
     def _total(self) -> float:

@@ -71,6 +71,13 @@ def test_speed_and_time_left_come_from_the_bytes() -> None:
     assert journey.speed == 0
 
 
+def test_steps_of_a_comparison_promise_no_time() -> None:
+    journey = Journey(PLAN, request())
+    for second in range(6):
+        journey.feed(Progress("Comparing with the source", second, 200, "steps"), float(second))
+    assert journey.left is None
+
+
 def test_the_tokenizer_that_is_written_first_does_not_tick_the_comparison() -> None:
     journey = Journey(plan(), request())
     for when, what in enumerate(("Looking at the checkpoint", "Writing the tokenizer", "Comparing with the source")):
