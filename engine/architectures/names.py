@@ -133,6 +133,9 @@ def _falcon_h1(weights: Weights, config: dict[str, Any]) -> Weights:
     factors = {"k_proj": config["key_multiplier"], "v_proj": config["attention_in_multiplier"]}
     result = {}
     for name, array in weights.items():
+        if not converted and array.dtype in (mx.bfloat16, mx.float16):
+            # A product with a multiplier has more digits than 16 bits hold.
+            array = array.astype(mx.float32)  # noqa: PLW2901
         factor = 1.0 if converted else factors.get(name.split(".")[-2], 1.0)
         result[name] = array * factor if factor != 1 else mx.stop_gradient(array)
     return result

@@ -39,3 +39,15 @@ def test_stored_in_sixteen_bits(torch: TorchChild, tmp_path: Path, name: str, dt
     model.set_dtype(mx.float32)
     logits = np.array(model(mx.array([IDS])))
     assert float(np.abs(logits - expected).max() / np.abs(expected).max()) <= 1e-3
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_multipliers_that_are_folded_into_weights_lose_nothing(torch: TorchChild, tmp_path: Path, dtype: str) -> None:
+    multipliers = {"embedding_multiplier": 5.657, "lm_head_multiplier": 0.039, "key_multiplier": 0.391}
+    folder = torch.make(tmp_path / "m", HYBRID["falcon_h1"] | multipliers | {"dtype": dtype})
+    expected = torch.logits(folder, [IDS])
+    weights = dict(mx.load(str(folder / "model.safetensors")))
+    model = assemble(json.loads((folder / "config.json").read_text()), weights).model
+    model.set_dtype(mx.float32)
+    logits = np.array(model(mx.array([IDS])))
+    assert float(np.abs(logits - expected).max() / np.abs(expected).max()) <= 1e-4
