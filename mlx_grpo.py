@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 
@@ -21,6 +22,8 @@ def main() -> None:
 
 def open_window(self_test: bool = False, shots: str | None = None) -> int:
     """Open the window, or drive it through its self-test; the exit status."""
+    # Until the window minds Ctrl-C, one ends the process: raised inside an import or a Qt callback it could get lost.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from gui.app import run
 
     return run(self_test=self_test, shots=shots)
