@@ -58,7 +58,8 @@ Precision = Annotated[str, typer.Option(help=str(Settings.model_fields["precisio
 
 def run(words: list[str], open_window: OpenWindow | None = None) -> None:
     """Carry out a command line and leave the process with its exit status."""
-    importlib.import_module("engine.cli_convert")  # its commands enter themselves in `app`
+    for module in ("engine.cli_convert", "engine.cli_train"):
+        importlib.import_module(module)  # its commands enter themselves in `app`
     app(words, obj=open_window, prog_name="mlx-grpo")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from engine import cli_report
+from engine import cli_report, cli_training_report
 from engine.events import Event, ModelLoaded, Progress, QualityMeasured, ReplyFinished, Token
 
 
@@ -39,7 +39,7 @@ class Renderer:
             self._table = True
             say(cli_report.quality(event))
         else:
-            for line in filter(None, [cli_report.remark(event)]):
+            for line in filter(None, [cli_report.remark(event), cli_training_report.remark(event)]):
                 say(line)
             for line in filter(None, [cli_report.result(event)]):
                 say_result(line)

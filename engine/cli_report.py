@@ -18,6 +18,7 @@ from engine.events import (
     QualityMeasured,
     ReplyFinished,
 )
+from engine.training_events import TrainingFinished
 
 QUALITY_HEADER = " setting          size  bits  KL divergence  same top token  perplexity  tokens/s"
 
@@ -49,6 +50,8 @@ def result(event: Event) -> str | None:
             return event.folder
         case ModelUploaded():
             return event.address
+        case TrainingFinished():
+            return event.fused or event.model
         case Finding():
             mark = {"ok": "ok   ", "hint": "hint ", "wrong": "WRONG"}[event.state]
             return f"{mark}  {event.subject}: {event.found}" + (f"\n       {event.remedy}" * bool(event.remedy))
@@ -75,7 +78,7 @@ def quality(event: QualityMeasured) -> str:
     speed = f"{event.tokens_per_second:9.1f}" if event.tokens_per_second else "        -"
     mark = "*" if event.chosen else " "
     return (
-        f"{mark}{event.setting:<13} {_size(event.size):>8} {event.bits:5.2f} {event.divergence:14.4f} "
+        f"{mark}{event.setting:<13} {size(event.size):>8} {event.bits:5.2f} {event.divergence:14.4f} "
         f"{event.agreement:15.1%} {event.perplexity:11.2f} {speed}"
     )
 
@@ -88,9 +91,9 @@ def _plan(event: ConversionPlanned) -> str:
         ("Parameters", f"{event.parameters / 1e6:,.1f} million, {event.dtype}, {_files(event.shards)}"),
         ("Tokenizer", f"{event.tokenizer or 'none'}, {template} chat template"),
         ("Context", f"{event.context:,} tokens" if event.context else "not stated"),
-        ("Size", f"{_size(event.source_bytes)} -> {_size(event.result_bytes)} ({event.result_bits:g} bits per weight)"),
-        ("Memory", f"about {_size(event.peak_memory)} at most"),
-        ("Disk", f"{_size(event.disk_needed)} of {_size(event.free_disk)} free"),
+        ("Size", f"{size(event.source_bytes)} -> {size(event.result_bytes)} ({event.result_bits:g} bits per weight)"),
+        ("Memory", f"about {size(event.peak_memory)} at most"),
+        ("Disk", f"{size(event.disk_needed)} of {size(event.free_disk)} free"),
         ("Check", "against the source" if event.checked else "none"),
         ("Output", event.output),
         *(("Note", warning) for warning in event.warnings),
@@ -101,9 +104,9 @@ def _plan(event: ConversionPlanned) -> str:
 def _finished(event: ModelConverted | ModelUploaded) -> str:
     if isinstance(event, ModelConverted):
         left_out = "".join(f"\nLeft out: {name}" for name in event.left_out)
-        return f"{_size(event.size)}, {event.bits:g} bits per weight, {event.seconds:.1f} s{left_out}"
+        return f"{size(event.size)}, {event.bits:g} bits per weight, {event.seconds:.1f} s{left_out}"
     sent = "Sent" if event.sent else "Nothing was sent; it would be"
-    return f"{sent}: {_files(event.files)}, {_size(event.size)}, {'private' if event.private else 'public'}"
+    return f"{sent}: {_files(event.files)}, {size(event.size)}, {'private' if event.private else 'public'}"
 
 
 def _verdict(event: ModelChecked) -> str:
@@ -115,7 +118,8 @@ def _verdict(event: ModelChecked) -> str:
     return ("Not checked: " if event.verdict == "not checked" else "DIFFERENT: ") + event.reason
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
+    """A number of bytes as a person says it."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6)):
         if count >= factor:
             return f"{count / factor:,.2f} {unit}"

@@ -11,6 +11,15 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from engine.training_events import (
+    CheckpointSaved,
+    Evaluated,
+    StepFinished,
+    TrainingFinished,
+    TrainingPlanned,
+    TrainingStarted,
+)
+
 StopReason = Literal["end", "stop string", "length", "context full", "stopped"]
 
 
@@ -286,6 +295,12 @@ Event = (
     | QualityMeasured
     | ModelConverted
     | ModelUploaded
+    | TrainingPlanned
+    | TrainingStarted
+    | StepFinished
+    | Evaluated
+    | CheckpointSaved
+    | TrainingFinished
     | MemoryUse
     | Finding
     | Done

@@ -20,6 +20,7 @@ from engine.requests import (
     TRAINING,
     Convert,
     Download,
+    Evaluate,
     Examine,
     Fuse,
     Generate,
@@ -30,6 +31,7 @@ from engine.requests import (
     MeasureQuality,
     Reply,
     Request,
+    Train,
     UnloadModel,
     Upload,
 )
@@ -46,6 +48,7 @@ __all__ = [
     "TRAINING",
     "Convert",
     "Download",
+    "Evaluate",
     "Examine",
     "Fuse",
     "Generate",
@@ -56,6 +59,7 @@ __all__ = [
     "MeasureQuality",
     "Reply",
     "Request",
+    "Train",
     "UnloadModel",
     "Upload",
     "Workbench",
@@ -118,12 +122,7 @@ def start(request: Request, bench: Workbench) -> Iterator[Event]:
         case Download():
             yield from fetch(request.repository, request.revision, any_kind=request.any_kind)
         case ListModels():
-            from engine import library
-
-            for files in library.on_disk():
-                yield ModelFound(
-                    files.name, str(files.folder), files.model_type, files.weights, files.bits, files.demonstration
-                )
+            yield from _list_models()
         case LookAt() | Convert() | Fuse() | MeasureQuality():
             yield from _convert(request)
         case Upload():
@@ -132,6 +131,8 @@ def start(request: Request, bench: Workbench) -> Iterator[Event]:
             yield from hub_upload.upload(
                 places.expand(request.folder), request.repository, private=request.private, dry_run=request.dry_run
             )
+        case Train() | Evaluate():
+            yield from _train(request)
         case Measure():
             from engine import memory
 
@@ -149,6 +150,15 @@ def fetch(repository: str, revision: str | None = None, *, any_kind: bool = Fals
     repository = repository.strip().removeprefix(library.HUB_ADDRESS)
     folder = yield from hub.download(repository, revision, any_kind=any_kind)
     yield ModelFetched(repository, str(folder))
+
+
+def _list_models() -> Iterator[Event]:
+    from engine import library
+
+    for files in library.on_disk():
+        yield ModelFound(
+            files.name, str(files.folder), files.model_type, files.weights, files.bits, files.demonstration
+        )
 
 
 def _convert(request: LookAt | Convert | Fuse | MeasureQuality) -> Iterator[Event]:
@@ -186,6 +196,24 @@ def _fetch_source(name: str, revision: str | None) -> Iterator[Event]:
 
     if library.is_hub_id(name) and not look.is_here(name, revision):
         yield from hub.download(name.removeprefix(library.HUB_ADDRESS), revision, any_kind=True)
+
+
+def _train(request: Train | Evaluate) -> Iterator[Event]:
+    model = request.config.model_name if isinstance(request, Train) else request.model
+    if request.fetch:
+        from engine import library
+
+        if library.is_hub_id(model) and library.locate(model) is None:
+            yield from fetch(model)
+    from engine.grpo import trainer
+
+    match request:
+        case Train(dry_run=True):
+            yield from trainer.plan(request.config)
+        case Train():
+            yield from trainer.train(request.config, places.expand(request.resume) if request.resume else None)
+        case Evaluate():
+            yield from trainer.evaluate_model(request.model, request.adapter, request.config)
 
 
 def _generate(request: Generate, bench: Workbench) -> Iterator[Event]:
@@ -271,5 +299,20 @@ def command_line(request: Request) -> list[str]:
             return ["models", "list", "--json"]
         case Examine():
             return ["doctor", "--json"]
+        case Train() | Evaluate():
+            return _training_words(request)
         case _:
             raise ValueError(f"{type(request).__name__} has no command line")
+
+
+def _training_words(request: Train | Evaluate) -> list[str]:
+    from engine.grpo import config_file
+
+    if isinstance(request, Train):
+        words = ["train", *(["--resume", request.resume] if request.resume else [])]
+        words += ["--dry-run"] if request.dry_run else []
+    else:
+        words = ["eval", "--model", request.model, *(["--adapter", request.adapter] if request.adapter else [])]
+    words += ["--config", str(config_file.built_in(config_file.BUILT_IN[0]))]
+    words += [f"--set={assignment}" for assignment in config_file.to_assignments(request.config)]
+    return [*words, "--json"]

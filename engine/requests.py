@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.config import Sampling
 from engine.convert.settings import ConversionSettings
+from engine.grpo.settings import TrainConfig
 
 # Lower numbers go first on the compute lane.
 MEASURE, CHAT, EVALUATION, CONVERSION, TRAINING = range(5)
@@ -150,6 +151,32 @@ class Upload:
     dry_run: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Train:
+    """Improve a model at a task by reinforcement learning.
+
+    `resume` is the folder of a run to go on with, "" for a new one; `dry_run` says what the run would do and need,
+    without training; `fetch` as in `LoadModel`.
+    """
+
+    config: TrainConfig
+    resume: str = ""
+    dry_run: bool = False
+    fetch: bool = False
+    priority: int = TRAINING
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """Let a model, with an adapter where one is named, answer the held-out rows of a training run's settings."""
+
+    model: str
+    adapter: str
+    config: TrainConfig
+    fetch: bool = False
+    priority: int = EVALUATION
+
+
 Request = (
     LoadModel
     | UnloadModel
@@ -164,4 +191,6 @@ Request = (
     | Fuse
     | MeasureQuality
     | Upload
+    | Train
+    | Evaluate
 )

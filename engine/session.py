@@ -145,7 +145,7 @@ def _read(
     yield from _materialise(model, files)
 
     yield Progress("Reading the tokenizer", 0, None, "", files.name)
-    tokenizer = _load_tokenizer(files, config, trust_remote_code)
+    tokenizer = load_tokenizer(files, config, trust_remote_code)
     backend.collect_garbage()
     # A full collection over 300,000 objects of the imports takes 50 ms; frozen, they are not looked at again.
     gc.freeze()
@@ -199,8 +199,13 @@ def _weights(model: Module) -> list[mx.array]:
     return [array for _, array in leaves]
 
 
-def _load_tokenizer(files: ModelFiles, config: dict[str, Any], trust_remote_code: bool) -> TokenizerWrapper:
-    from mlx_lm.utils import load_tokenizer
+def load_tokenizer(files: ModelFiles, config: dict[str, Any], trust_remote_code: bool) -> TokenizerWrapper:
+    """The tokenizer of a model folder.
+
+    Raises:
+        UserError: its files are missing or damaged.
+    """
+    from mlx_lm import utils
 
     from engine import tiktoken_tokenizer
 
@@ -209,7 +214,7 @@ def _load_tokenizer(files: ModelFiles, config: dict[str, Any], trust_remote_code
             return tiktoken_tokenizer.wrapped(files.folder)
         # Said outright: where it is not, transformers asks on the terminal.
         extra = {"trust_remote_code": trust_remote_code}
-        return load_tokenizer(files.folder, extra, eos_token_ids=config.get("eos_token_id"))
+        return utils.load_tokenizer(files.folder, extra, eos_token_ids=config.get("eos_token_id"))
     except UserError:
         raise
     except Exception as error:  # other people's files go through other people's code

@@ -5,36 +5,57 @@ Run: python -m scripts.settings_reference
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from engine.config import Sampling, Settings
 from engine.convert.settings import ConversionSettings
+from engine.grpo.settings import TrainConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 _HEAD = """# Settings
 
-This page is written by `python -m scripts.settings_reference` from the settings models in `engine/config.py` and
-`engine/convert/settings.py`.
+This page is written by `python -m scripts.settings_reference` from the settings models in `engine/config.py`,
+`engine/convert/settings.py` and `engine/grpo/settings.py`.
 A value comes from the defaults below, then the settings file, then the command line or the window.
+"""
+_TRAINING = """
+## Training
+
+In a TOML file for `mlx-grpo train --config FILE`, flat or under `[mlx_grpo]`; each also as `--set key=value`. A list
+may be given there as texts with commas between them. [How to train](training.md) tells what they are for.
 """
 
 
 def reference() -> str:
     """The whole page."""
-    sections = [
+    sections: list[tuple[str, str, type[BaseModel]]] = [
         ("Program", "In `settings.toml`, and on the Settings page of the window.", Settings),
         ("Sampling", "Under `[sampling]` in `settings.toml`, in a conversation's panel, and as options.", Sampling),
         ("Conversion", "On the Convert page, and as options of `mlx-grpo convert`.", ConversionSettings),
     ]
-    return _HEAD + "".join(f"\n## {title}\n\n{about}\n\n{_table(model)}" for title, about, model in sections)
+    pages = [f"\n## {title}\n\n{about}\n\n{_table(model)}" for title, about, model in sections]
+    return _HEAD + "".join(pages) + _TRAINING + "".join(_groups(TrainConfig))
 
 
-def _table(model: type[BaseModel]) -> str:
+def _groups(model: type[BaseModel]) -> Iterator[str]:
+    """A table for each group of a model's settings."""
+    groups: dict[str, list[str]] = {}
+    for name, field in model.model_fields.items():
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        groups.setdefault(str(extra["group"]), []).append(name)
+    yield from (f"\n### {group}\n\n{_table(model, names)}" for group, names in groups.items())
+
+
+def _table(model: type[BaseModel], names: Collection[str] = ()) -> str:
     rows = ["| key | default | allowed | meaning |", "|---|---|---|---|"]
     schema = model.model_json_schema()
     for name, field in model.model_fields.items():
+        if names and name not in names:
+            continue
         if isinstance(field.default, BaseModel):
             continue
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
@@ -45,7 +66,13 @@ def _table(model: type[BaseModel]) -> str:
 
 
 def _toml(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else "[]" if value == () else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return str(value)
 
 
 def _allowed(schema: dict[str, object]) -> str:
@@ -60,6 +87,7 @@ def _allowed(schema: dict[str, object]) -> str:
             ("exclusiveMinimum", "above"),
             ("minimum", "from"),
             ("maximum", "to"),
+            ("exclusiveMaximum", "to below"),
         )
         if key in schema
     ]
@@ -68,8 +96,11 @@ def _allowed(schema: dict[str, object]) -> str:
         "string": "text",
         "number": "number",
         "integer": "whole number",
-        "array": "list of texts",
+        "object": "table of texts",
     }
+    if schema["type"] == "array":
+        members: dict[str, object] = schema["items"]  # type: ignore[assignment]
+        return f"list of {_allowed(members)}" if "enum" in members else f"list of {kind[str(members['type'])]}s"
     return " ".join([kind[str(schema["type"])], *bounds])
 
 

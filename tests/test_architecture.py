@@ -15,6 +15,9 @@ QT = {"PySide6", "shiboken6", "qasync", "pyqtgraph", "superqt"}
 MODEL_CODE = {"mlx", "mlx_lm", "torch", "transformers", "safetensors", "tokenizers", "huggingface_hub"}
 PLAIN_DATA = {
     "engine.events",
+    "engine.training_events",
+    "engine.grpo.settings",
+    "engine.grpo.task_settings",
     "engine.jobs",
     "engine.workers",
     "engine.config",

@@ -182,6 +182,10 @@ class Model(Module):
 
     def __call__(self, inputs: mx.array, cache: list[Any] | None = None) -> mx.array:
         """Float32 logits of shape (batch, time, vocabulary) for ids of shape (batch, time)."""
+        return self.head(self.hidden(inputs, cache))
+
+    def hidden(self, inputs: mx.array, cache: list[Any] | None = None) -> mx.array:
+        """What the logits are made of, (batch, time, width), for ids of shape (batch, time)."""
         layers = self.transformer.h
         caches: list[Any] = [None] * (len(layers) + 1) if cache is None else cache
         x = self._embedded(inputs)
@@ -198,7 +202,11 @@ class Model(Module):
                 taken_back = x
         if taken_back is not None:
             x = x - self.backout_lambda.astype(x.dtype) * taken_back
-        logits = self.lm_head(normalised(x, self.args.rms_norm_eps)).astype(mx.float32)
+        return normalised(x, self.args.rms_norm_eps)
+
+    def head(self, hidden: mx.array) -> mx.array:
+        """Float32 logits (batch, time, vocabulary) of hidden states (batch, time, width)."""
+        logits = self.lm_head(hidden).astype(mx.float32)
         cap = self.args.final_logit_softcapping
         return logits if cap is None else cap * mx.tanh(logits / cap)
 

@@ -1,0 +1,1 @@
+"""Reinforcement learning with GRPO: data, rewards, rollouts, advantages, loss, the trainer and its runs."""

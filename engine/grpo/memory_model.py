@@ -1,0 +1,186 @@
+"""How much memory a run holds at once, from its settings and the model's shape. Loads no model.
+
+The factors below count the arrays that MLX holds at once per unit of the shape. They were fitted to measured peaks of
+rollouts and updates on Llama models of 3 to 8 layers, adapters and whole weights, with and without recomputation; the
+forecast peaks lie within 15 % of the measured ones.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.grpo.model_shape import Shape, trainable_parameters
+
+if TYPE_CHECKING:
+    from engine.grpo.settings import TrainConfig
+
+# Arrays kept for the gradient, per token and layer, of the widths of the residual stream and of the inner layer.
+_KEPT_WIDTH, _KEPT_INNER = 2.1, 5.5
+# Attention weights kept: of tokens in one piece, and of completions to a shared prompt and to themselves.
+_KEPT_SCORES, _KEPT_SHARED_SCORES = 0.9, 2.3
+# Arrays of one layer's gradient while it is computed, per token.
+_LAYER_GRADIENT = 4.1
+# Arrays of logits: of all tokens where they fit into one chunk, else of a chunk.
+_LOGITS, _LOGITS_CHUNK = 3.3, 10.9
+# Where the head is trained, the share of its chunks whose gradients are there at once.
+_HEAD_GRADIENTS = 0.46
+# The share of a model's gradients that is there at the peak, which comes before all layers have theirs.
+_GRADIENTS_AT_PEAK = 0.5
+# While a token is sampled: arrays of logits, and layers whose cache is there twice.
+_SAMPLED_LOGITS, _COPIED_LAYERS = 4.3, 2
+# A completion's cache grows by this many tokens.
+_CACHE_STEP = 64
+# Prompts are read in pieces of this many tokens, with this many arrays of attention weights.
+_PIECE, _READ_SCORES = 512, 1.5
+ROWS_AT_ONCE = 64
+"""Rows that an evaluation answers side by side where `rollout_batch_size` does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that a run holds: `weights` with all copies, `moments` and `gradients` of the optimiser, and per phase."""
+
+    weights: int = 0
+    moments: int = 0
+    gradients: int = 0
+    kv_cache: int = 0
+    rollout: int = 0
+    activations: int = 0
+
+    @property
+    def rollout_peak(self) -> int:
+        """All that is held while completions are sampled."""
+        return self.weights + self.moments + self.rollout
+
+    @property
+    def update_peak(self) -> int:
+        """All that is held while gradients are computed."""
+        return self.weights + self.moments + self.gradients + self.activations
+
+    @property
+    def peak(self) -> int:
+        """The most that is held at any time."""
+        return max(self.rollout_peak, self.update_peak)
+
+
+def train_type_of(config: TrainConfig, shape: Shape | None) -> str:
+    """What is trained; "auto" only where it depends on a model that is not on this computer."""
+    if config.train_type != "auto" or shape is None:
+        return config.train_type
+    return "lora" if shape.quantised else "full"
+
+
+def forecast_memory(config: TrainConfig, shape: Shape, prompt_tokens: int = 0) -> Memory:
+    """The bytes of a run whose prompts and completions are all as long as they may be."""
+    train_type = train_type_of(config, shape)
+    full = train_type == "full"
+    width = shape.computing_width(config.precision)
+    weights = shape.weight_bytes(width)
+    count = trainable_parameters(config, shape, train_type)
+    trained = count * width
+    # Moments and gradients are float32, and 16-bit weights are rounded from float32 ones.
+    moments = count * 4 * (2 if width == 4 else 3)
+    whole = weights + (0 if full else trained) + (weights if full and config.kl_coeff > 0 else 0)
+    prompt = prompt_tokens or config.max_prompt_length
+    parts, size = packed(config, prompt)
+    batches = math.ceil(config.prompts_per_step * math.ceil(config.num_generations / size) / parts)
+    accumulated = count * 4 if batches > 1 else 0
+    # What is accumulated, or at the end of an update all gradients at once.
+    share = 1.0 if config.gradient_checkpointing else _GRADIENTS_AT_PEAK
+    activations = _activations(config, shape, width, prompt, parts, size, full)
+    kv_cache, rollout = _rollouts(config, shape, width, prompt)
+    if config.quantize_for_rollouts:
+        rollout += shape.parameters * 9 // 16
+    return Memory(
+        weights=whole,
+        moments=moments,
+        gradients=accumulated + int(trained * (share if full else 1.0)),
+        kv_cache=kv_cache,
+        rollout=rollout,
+        activations=activations,
+    )
+
+
+def packed(config: TrainConfig, prompt: int) -> tuple[int, int]:
+    """How many (parts of) groups the largest micro-batch holds, and the completions in each, as `packing` does it."""
+    completion, budget = config.longest_completion, config.micro_batch_tokens
+    fitting = max(1, (budget - prompt) // completion)
+    count = math.ceil(config.num_generations / min(fitting, config.num_generations))
+    size = math.ceil(config.num_generations / count)
+    parts = max(1, budget // (prompt + size * completion))
+    return min(parts, config.prompts_per_step * count), size
+
+
+def kept_values(config: TrainConfig, shape: Shape, prompt: int, parts: int, size: int) -> tuple[int, float]:
+    """Tokens of `parts` groups of `size` completions, and how many numbers one layer keeps of them for the gradient."""
+    completion = config.longest_completion
+    before = prompt - 1
+    if config.share_prompts:
+        scored = parts * size * completion
+        tokens = parts * before + scored
+        scores = _KEPT_SCORES * parts * prompt**2 + _KEPT_SHARED_SCORES * scored * (prompt + completion)
+    else:
+        tokens = parts * size * (before + completion)
+        scores = _KEPT_SCORES * parts * size * (prompt + completion) ** 2
+    widths = _KEPT_WIDTH * shape.attention_width + _KEPT_INNER * shape.inner
+    return tokens, tokens * widths + shape.heads * scores
+
+
+def _activations(config: TrainConfig, shape: Shape, width: int, prompt: int, parts: int, size: int, full: bool) -> int:
+    """Bytes of the largest micro-batch beside weights and gradients."""
+    tokens, layer = kept_values(config, shape, prompt, parts, size)
+    gradient = _LAYER_GRADIENT * tokens * (shape.hidden + 3 * shape.inner)
+    kept = shape.layers * layer
+    if config.gradient_checkpointing:
+        kept = shape.layers * (tokens * shape.hidden + 2 * shape.key_width * parts * prompt)
+        gradient += layer
+    scored = parts * size * config.longest_completion
+    return int(width * kept + max(width * gradient, _head(shape, width, scored, full)))
+
+
+def _head(shape: Shape, width: int, scored: int, full: bool) -> float:
+    """Bytes of logits and their gradients, which are float32, for this many tokens."""
+    from engine.grpo.logprobs import CHUNK_BYTES
+
+    chunk = max(16, CHUNK_BYTES // (4 * shape.vocabulary))
+    if scored <= chunk:
+        return _LOGITS * 4 * scored * shape.vocabulary
+    gradients = math.ceil(scored / chunk) * shape.vocabulary * shape.hidden * width if full else 0
+    return _LOGITS_CHUNK * 4 * chunk * shape.vocabulary + _HEAD_GRADIENTS * gradients
+
+
+def _rollouts(config: TrainConfig, shape: Shape, width: int, prompt: int) -> tuple[int, int]:
+    """Bytes of the largest KV cache, and of all that rollouts need beside the weights, evaluations among them."""
+    groups = config.prompts_per_step
+    if config.rollout_batch_size:
+        groups = min(groups, max(1, config.rollout_batch_size // config.num_generations))
+    found = [_rollout(config, shape, width, prompt, groups, config.num_generations, config.longest_completion)]
+    longest = config.eval_max_new_tokens or config.longest_completion
+    for generations in {1, config.eval_generations} if config.eval_samples else ():
+        rows = min(config.eval_samples, max(1, (config.rollout_batch_size or ROWS_AT_ONCE) // generations))
+        found.append(_rollout(config, shape, width, prompt, rows, generations, longest))
+    return max(cache for cache, _ in found), max(whole for _, whole in found)
+
+
+def _rollout(
+    config: TrainConfig, shape: Shape, width: int, prompt: int, groups: int, generations: int, longest: int
+) -> tuple[int, int]:
+    """Bytes of the KV cache and of a whole rollout of this many groups."""
+    token = 2 * shape.key_width * width
+    grown = 1 + _CACHE_STEP * math.ceil((longest - 1) / _CACHE_STEP)
+    if config.share_prompts:
+        read, rows = groups * prompt, groups * generations
+        own = rows * grown
+    else:
+        # One prompt after the other, each copied to all its rows.
+        groups, read, rows = 1, 0, generations
+        own = rows * (prompt + grown)
+    kv_cache = shape.layers * token * (read + own)
+    piece = groups * min(prompt, _PIECE)
+    reading = shape.layers * token * groups * prompt + width * piece * (
+        _LAYER_GRADIENT * shape.inner + 2 * shape.hidden + _READ_SCORES * shape.heads * prompt
+    )
+    sampling = kv_cache + _COPIED_LAYERS * token * own + _SAMPLED_LOGITS * 4 * rows * shape.vocabulary
+    return kv_cache, int(max(reading, sampling))

@@ -1,0 +1,321 @@
+"""The model of a run: what of it is trained, and what it was before. Knows no rollout and no loss."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import mlx.core as mx
+from mlx.nn.layers.base import Module
+from mlx.utils import tree_flatten, tree_unflatten
+
+from engine import library
+from engine.errors import UserError, in_short
+from engine.events import Event, Note
+from engine.grpo import shared_prompts
+from engine.grpo.logprobs import SplitModel
+from engine.grpo.settings import TrainConfig
+from engine.grpo.shared_prompts import CompletionCache, PromptCache
+from engine.session import ModelSession, open_session
+
+if TYPE_CHECKING:
+    from engine.library import ModelFiles
+
+TrainType = Literal["lora", "dora", "full"]
+# What attention over parts may differ from attention in one piece, for logits of about one.
+_SHARING_TOLERANCE = 1e-3
+_ROLLOUT_BITS, _ROLLOUT_GROUP = 4, 64
+
+
+class Policy:
+    """A loaded model with its trainable weights set apart; belongs to the thread that made it.
+
+    `shares_prompts` tells whether the completions of a group may share their prompt's keys and values.
+    """
+
+    def __init__(self, session: ModelSession, config: TrainConfig, *, trained: bool = True) -> None:
+        self.files: ModelFiles = session.files
+        self.model: Any = session.model
+        self.tokenizer = session.tokenizer
+        self._session, self._config = session, config
+        self.train_type: TrainType = _train_type(config, self.model)
+        if trained:
+            self._prepare(config)
+        else:
+            self.model.freeze()
+        self.model.eval()
+        self.split = SplitModel(self.model)
+        self.vocabulary = int(self.split.head(self._some_hidden()).shape[-1])
+        shared_prompts.install(self.model)
+        self.shares_prompts = config.share_prompts and self._can_share()
+        self.end_tokens = frozenset(int(token) for token in self.tokenizer.eos_token_ids)
+        self._first = self.trainable() if self.train_type == "full" and config.kl_coeff > 0 and trained else {}
+        self._quantised: Any = None
+
+    def trainable(self) -> dict[str, mx.array]:
+        """The weights that training changes, by name."""
+        leaves: Any = tree_flatten(self.model.trainable_parameters())
+        return dict(leaves)
+
+    def put(self, weights: dict[str, mx.array]) -> None:
+        """Set trainable weights, such as those of a checkpoint."""
+        self.model.update(tree_unflatten(list(weights.items())))
+
+    @property
+    def sampling_model(self) -> Any:
+        """The model that rollouts run on: this one, or a quantised copy of it."""
+        return self.model if self._quantised is None else self._quantised
+
+    @contextmanager
+    def quantised(self) -> Iterator[None]:
+        """Inside, rollouts run on a 4-bit copy of the weights as they are now."""
+        self._quantised = _quantised_copy(self.model)
+        try:
+            yield
+        finally:
+            self._quantised = None
+
+    def after_rollout(self) -> None:
+        """Give the caches of a rollout back, which the update has other uses for."""
+        mx.clear_cache()
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Inside, the model is the untrained one: the same weights with the adapters off, or the first ones."""
+        if self.train_type == "full":
+            now = self.trainable()
+            self.put(self._first)
+            try:
+                yield
+            finally:
+                self.put(now)
+            return
+        adapters = [(name, module) for name, module in self.model.named_modules() if "lora_a" in module]
+        bare = [(name, module["embedding" if "embedding" in module else "linear"]) for name, module in adapters]
+        self.model.update_modules(tree_unflatten(bare))
+        try:
+            yield
+        finally:
+            self.model.update_modules(tree_unflatten(adapters))
+
+    def adapter_config(self) -> dict[str, Any]:
+        """What mlx_lm needs to put the adapters on a model again."""
+        return {
+            "fine_tune_type": self.train_type,
+            "num_layers": self._layers(),
+            "lora_parameters": self._lora_parameters(),
+            "model": str(self.files.folder),
+        }
+
+    def save(self, folder: Path, *, fused: bool = False) -> None:
+        """Write what was trained into an empty folder, loadable by mlx_lm and the chat.
+
+        Adapters are written alone, or `fused`: merged into the model's weights and those written.
+        """
+        if self.train_type == "full":
+            self._save_whole(folder)
+        elif fused:
+            adapters = [(name, module) for name, module in self.model.named_modules() if "lora_a" in module]
+            self.model.update_modules(tree_unflatten([(name, module.fuse()) for name, module in adapters]))
+            try:
+                self._save_whole(folder)
+            finally:
+                self.model.update_modules(tree_unflatten(adapters))
+        else:
+            mx.save_safetensors(str(folder / "adapters.safetensors"), self.trainable())
+            (folder / "adapter_config.json").write_text(json.dumps(self.adapter_config(), indent=2) + "\n", "utf-8")
+
+    def _save_whole(self, folder: Path) -> None:
+        from mlx_lm.utils import save_model
+
+        weights = {path.name for path in library.weight_files(self.files.folder, self.files.name)}
+        for path in sorted(self.files.folder.iterdir()):
+            if path.is_file() and path.name not in weights and not path.name.endswith(".index.json"):
+                (folder / path.name).write_bytes(path.read_bytes())
+        save_model(folder, self.model)
+
+    def close(self) -> int:
+        """Give the memory back; the number of bytes freed."""
+        self._first, self._quantised = {}, None
+        del self.model, self.split
+        return self._session.close()
+
+    def _prepare(self, config: TrainConfig) -> None:
+        if self.train_type == "full":
+            if _is_quantised(self.model):
+                raise UserError(
+                    "The weights of {name} cannot be trained.",
+                    "They are quantised: rounded to a few bits, they cannot change by small steps.",
+                    'Train adapters on it (train_type = "lora"), or take the model before its quantisation.',
+                    name=self.files.name,
+                )
+            self.model.unfreeze()
+            return
+        self.model.freeze()
+        from mlx_lm.tuner.utils import linear_to_lora_layers
+
+        dtype = self._computing_type()
+        try:
+            linear_to_lora_layers(
+                self.model, self._layers(), self._lora_parameters(), use_dora=self.train_type == "dora"
+            )
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                "Adapters of this kind cannot be put on {name}.",
+                "{reason}",
+                'Choose train_type = "lora", or name other modules in lora_keys.',
+                name=self.files.name,
+                reason=in_short(error),
+            ) from error
+        if not self.trainable():
+            raise UserError(
+                "Nothing of {name} would be trained.",
+                "No module has one of the names in lora_keys.",
+                "Leave lora_keys empty, which adapts every linear module, or name modules that the model has.",
+                name=self.files.name,
+            )
+        self.put(_drawn(self.trainable(), mx.random.key(config.seed), dtype))
+        mx.eval(self.model.trainable_parameters())
+
+    def _layers(self) -> int:
+        there = len(self.model.layers)
+        return min(self._config.lora_layers, there) or there
+
+    def _lora_parameters(self) -> dict[str, Any]:
+        config = self._config
+        named = {"keys": sorted(config.lora_keys)} if config.lora_keys else {}
+        return {"rank": config.lora_rank, "scale": config.lora_scale, "dropout": config.lora_dropout, **named}
+
+    def _computing_type(self) -> mx.Dtype:
+        """The type of activations; adapters of another one would raise all that follows to float32."""
+        leaves: Any = tree_flatten(self.model.parameters())
+        types = [array.dtype for _, array in leaves if mx.issubdtype(array.dtype, mx.floating)]
+        found: mx.Dtype = max(set(types), key=types.count)
+        return found
+
+    def _some_hidden(self) -> mx.array:
+        return self.split.hidden(mx.zeros((1, 1), mx.int32))
+
+    def _can_share(self) -> bool:
+        """Try it: whether completions over shared prompts get the logits that each row alone gets."""
+        try:
+            alone, *shared = self._trial()
+        except Exception:  # an architecture with other caches may fail anywhere
+            return False
+        allowed = _SHARING_TOLERANCE * (1 if self._computing_type() == mx.float32 else 100)
+        largest: Any = mx.abs(alone).max().item()
+        return all(mx.allclose(found, alone, rtol=0, atol=allowed * (1.0 + largest)).item() for found in shared)
+
+    def _trial(self) -> tuple[mx.array, mx.array, mx.array]:
+        """Logits of four completions over two prompts: each row alone, as updates and as rollouts compute them."""
+        from mlx_lm.models.cache import KVCache
+
+        prompts = mx.array([[1, 5, 9, 2, 7, 3], [4, 8, 6, 1, 0, 0]]) % self.vocabulary
+        lengths = (6, 4)
+        completions = mx.array([[3, 1, 4], [1, 5, 9], [2, 6, 5], [3, 5, 8]]) % self.vocabulary
+        rows = [mx.concatenate([prompts[row // 2, : lengths[row // 2]], completions[row]])[None] for row in range(4)]
+        alone = mx.concatenate([self.model(row)[:, -3:] for row in rows])
+        collected = [PromptCache() for _ in self.model.layers]
+        self.split.hidden(prompts, collected)
+        known = [(cache.keys, cache.values) for cache in collected]
+        caches = CompletionCache.of_layers(known, mx.array(lengths), 2, padded=True)
+        at_once = self.split.head(self.split.hidden(completions, caches))
+        layers = [KVCache() for _ in self.model.layers]
+        self.model(prompts, cache=layers)
+        read = [(layer.keys[..., :6, :], layer.values[..., :6, :]) for layer in layers]
+        caches = CompletionCache.of_layers(read, mx.array(lengths), 2, padded=True)
+        one_by_one = [self.model(completions[:, place : place + 1], cache=caches) for place in range(3)]
+        found = (alone, at_once, mx.concatenate(one_by_one, axis=1))
+        whole, shared, decoded = (logits.astype(mx.float32) for logits in found)
+        return whole, shared, decoded
+
+
+def open_policy(
+    config: TrainConfig, *, model: str = "", adapter: str = "", trained: bool = True
+) -> Generator[Event, None, Policy]:
+    """Load the model of a run and set its trainable weights apart.
+
+    Args:
+        model: another model than the run's, to evaluate.
+        trained: whether it will be; an evaluated model may hold an adapter and be quantised.
+
+    Raises:
+        UserError: as `engine.session.open_session`; or nothing of the model could be trained.
+    """
+    session = yield from open_session(
+        model or config.model_name,
+        precision=config.precision,
+        memory_limit=config.memory_limit * 1024**2,
+        adapter=adapter,
+        trust_remote_code=config.trust_remote_code,
+    )
+    try:
+        policy = Policy(session, config, trained=trained)
+    except (AttributeError, TypeError, ValueError) as error:
+        # Classes of mlx_lm that expect to find their modules as they made them.
+        raise UserError(
+            "{name} cannot be trained in this way.",
+            "Its architecture does not take it: {reason}.",
+            "Name the modules to adapt in lora_keys, such as self_attn.q_proj, or choose another train_type.",
+            name=session.files.name,
+            reason=in_short(error),
+        ) from error
+    if trained and config.share_prompts and not policy.shares_prompts:
+        yield Note("This architecture does not allow sharing prompts: each group is computed by itself.")
+    return policy
+
+
+def _train_type(config: TrainConfig, model: Module) -> TrainType:
+    if config.train_type != "auto":
+        return config.train_type
+    return "lora" if _is_quantised(model) else "full"
+
+
+def _is_quantised(model: Any) -> bool:
+    return any(hasattr(module, "bits") and "scales" in module for module in model.modules())
+
+
+def _drawn(weights: dict[str, mx.array], key: mx.array, dtype: mx.Dtype) -> dict[str, mx.array]:
+    """Adapters as mlx_lm begins them, drawn from `key` instead of MLX's global state."""
+    drawn = {}
+    for name, array in sorted(weights.items()):
+        if name.endswith("lora_a"):
+            key, own = mx.random.split(key)
+            # The input width is the larger axis of an adapter's first matrix, whichever way it lies.
+            bound = max(array.shape[-2:]) ** -0.5
+            array = mx.random.uniform(-bound, bound, array.shape, key=own)  # noqa: PLW2901
+        drawn[name] = array.astype(dtype)
+    return drawn
+
+
+def _quantised_copy(model: Module) -> Any:
+    """A model that shares all but the linear layers' weights, which are rounded to 4 bits."""
+    import copy
+
+    from mlx.nn.layers.quantized import quantize
+
+    twin = _twin(model, copy.copy)
+
+    def quantisable(_name: str, module: Any) -> bool:
+        return hasattr(module, "to_quantized") and module.weight.shape[-1] % _ROLLOUT_GROUP == 0
+
+    quantize(twin, _ROLLOUT_GROUP, _ROLLOUT_BITS, class_predicate=quantisable)
+    mx.eval(twin.parameters())
+    return twin
+
+
+def _twin(value: Any, copied: Any) -> Any:
+    """The same arrays in modules and containers of their own."""
+    if isinstance(value, Module):
+        twin = copied(value)
+        for name, child in value.items():
+            twin[name] = _twin(child, copied)
+        return twin
+    if isinstance(value, list):
+        return [_twin(item, copied) for item in value]
+    if isinstance(value, dict):
+        return {name: _twin(item, copied) for name, item in value.items()}
+    return value

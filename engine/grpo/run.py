@@ -1,0 +1,313 @@
+"""The steps of a run and what is said and kept between them. Knows no mathematics and no command line.
+
+The state between two steps is all there is: weights, moments, the data cursor and the step's number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from engine.errors import UserError
+from engine.events import Event, Progress
+from engine.grpo import checkpoint
+from engine.grpo.run_folder import RunFolder
+from engine.grpo.settings import TrainConfig
+from engine.training_events import CheckpointSaved, Evaluated, TrainingFinished, TrainingStarted
+
+if TYPE_CHECKING:
+    from engine.grpo.data import Row, Task
+    from engine.grpo.policy import Policy
+    from engine.grpo.reports import Reports
+    from engine.grpo.rewards import RewardSet
+    from engine.grpo.steps import StepResult
+    from engine.grpo.update import Updater
+
+
+class Stopwatch:
+    """Seconds that passed inside the run: not while it waits to be asked for its next event, nor while stopped."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._seconds, self._since = seconds, time.monotonic()
+
+    def stop(self) -> None:
+        self._seconds += time.monotonic() - self._since
+
+    def go_on(self) -> None:
+        self._since = time.monotonic()
+
+    def read(self) -> float:
+        return self._seconds + time.monotonic() - self._since
+
+    def set(self, seconds: float) -> None:
+        self._seconds, self._since = seconds, time.monotonic()
+
+
+@dataclass(slots=True)
+class State:
+    """What a checkpoint holds besides arrays."""
+
+    step: int = 0
+    cursor: int = 0
+    best: float = -1.0
+    best_step: int | None = None
+    before: float | None = None
+    latest: float | None = None
+    judged: int = -1
+    elapsed: float = 0.0
+
+
+class Run:
+    """The steps of a run and what is said and kept between them."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        config: TrainConfig,
+        task: Task,
+        rewards: RewardSet,
+        policy: Policy,
+        updater: Updater,
+        reports: Reports,
+        watch: Stopwatch,
+        state: State,
+    ) -> None:
+        self._folder, self._config, self._task, self._rewards = folder, config, task, rewards
+        self._policy, self._updater, self._reports = policy, updater, reports
+        self._watch, self._state = watch, state
+        self._steps = length(config, len(task.train))
+        self._saved = state.step if state.step else None
+        # Whether the weights are those after `state.step` steps.
+        self._whole = True
+
+    def steps(self) -> Generator[Event, None, None]:
+        """All steps that are left, and the end."""
+        from engine.grpo import steps
+        from engine.grpo.update import learning_rate
+
+        config, state = self._config, self._state
+        trainable = sum(array.size for array in self._policy.trainable().values())
+        yield TrainingStarted(
+            str(self._folder.folder),
+            self._policy.files.name,
+            self._policy.train_type,
+            trainable,
+            state.step,
+            self._steps,
+            state.step > 0,
+        )
+        reached = False
+        try:
+            if state.step == 0:
+                first = yield from self._evaluate("before")
+                state.before = first.accuracy if first else None
+            else:
+                # What a stop right after the step cut off.
+                reached = yield from self._look()
+            while state.step < self._steps and not reached:
+                number = state.step + 1
+                rate = learning_rate(config, number, self._steps)
+                # Arrays are never changed in place: keeping them is keeping the weights of before.
+                kept = (self._policy.trainable(), self._updater.state()) if config.num_iterations > 1 else None
+                try:
+                    result = yield from steps.run(
+                        self._policy,
+                        self._updater,
+                        self._task,
+                        self._rewards,
+                        config,
+                        step=number,
+                        cursor=state.cursor,
+                        learning_rate=rate,
+                    )
+                except (GeneratorExit, UserError):
+                    if kept is not None:
+                        self._policy.put(kept[0])
+                        self._updater.put_state(kept[1])
+                    raise
+                self._whole = False
+                self._require_sound(result, number)
+                state.step, state.cursor, self._whole = number, result.cursor, True
+                yield from self._tell(result, rate)
+                reached = yield from self._look()
+            yield from self._finish("target reached" if reached else "finished")
+        except (GeneratorExit, UserError):
+            if state.step and self._saved != state.step and self._whole:
+                self._save()
+            raise
+
+    def _tell(self, result: StepResult, rate: float) -> Iterator[Event]:
+        from engine.grpo import step_figures, steps
+
+        state, rewards = self._state, self._rewards
+        state.elapsed = self._watch.read()
+        if self._config.log_jsonl:
+            self._folder.append_samples(steps.samples(result, state.step, rewards.names, rewards.weights))
+        event = step_figures.figures(
+            result,
+            rewards,
+            step=state.step,
+            steps=self._steps,
+            rows=len(self._task.train),
+            learning_rate=rate,
+            elapsed=state.elapsed,
+        )
+        self._reports.step(event)
+        if state.step % self._config.logging_steps == 0 or state.step == self._steps:
+            yield event
+
+    def _look(self) -> Generator[Event, None, bool]:
+        """Evaluate and save where it is time to; whether the accuracy to reach is reached."""
+        config, state = self._config, self._state
+        due = bool(config.eval_steps) and state.step % config.eval_steps == 0 and state.step < self._steps
+        quick = config.eval_every_updates and state.step % config.eval_every_updates == 0 and state.step < self._steps
+        better = False
+        if state.judged != state.step and (due or quick):
+            yield from self._evaluate("during" if due else "quick")
+            better = state.best_step == state.step
+        if better or (config.save_steps and state.step % config.save_steps == 0 and self._saved != state.step):
+            yield self._save(best=better)
+        return due and state.latest is not None and 0.0 < config.target_accuracy <= state.latest
+
+    def _evaluate(
+        self, when: Literal["before", "during", "quick", "after"]
+    ) -> Generator[Event, None, Evaluated | None]:
+        from engine.grpo import evaluation, steps
+
+        config, state = self._config, self._state
+        rows = self._rows(config.eval_subset_size if when == "quick" else config.eval_samples)
+        if not rows:
+            return None
+        elapsed = self._watch.read()
+        found = yield from evaluation.evaluate(
+            self._policy,
+            rows,
+            self._rewards,
+            config,
+            when=when,
+            step=state.step,
+            key=steps.key_for(config.seed, state.step, steps.EVALUATION),
+            elapsed=elapsed,
+        )
+        self._watch.set(elapsed)
+        state.judged = state.step
+        if when != "quick":
+            state.latest = found.accuracy
+        if when in {"during", "after"} and found.accuracy > state.best:
+            state.best, state.best_step = found.accuracy, state.step
+        self._reports.evaluated(found)
+        yield found
+        return found
+
+    def _rows(self, count: int) -> list[Row]:
+        from engine.grpo import evaluation, prompts
+
+        config, tokenizer = self._config, self._policy.tokenizer
+        if not config.eval_samples:
+            return []
+        chosen = evaluation.choose(self._task.held_out, count, config.seed)
+        return [row for row in chosen if prompts.fits(prompts.encode(tokenizer, row, config), config)]
+
+    def _require_sound(self, result: StepResult, number: int) -> None:
+        """Stop before figures that are no numbers, or a policy that has run away, reach a checkpoint.
+
+        Raises:
+            UserError: with the last good checkpoint.
+        """
+        figures, limit = result.figures, self._config.max_kl
+        finite = math.isfinite(figures.loss) and math.isfinite(figures.gradient_norm)
+        # Groups that are all alike have no loss, whatever the weights are.
+        finite = finite and all(math.isfinite(sum(one.logprobs)) for asked in result.asked for one in asked.rollouts)
+        runaway = limit and figures.kl is not None and figures.kl > limit
+        if finite and not runaway:
+            return
+        if not finite and self._config.num_iterations == 1 and self._state.step and self._saved != self._state.step:
+            self._save()
+        kept = f"{checkpoint.folder_of(self._folder.checkpoints, self._saved)}" if self._saved else "none yet"
+        if not finite:
+            raise UserError(
+                "The run stopped at step {step}: its loss is not a number any more.",
+                "The loss is {loss} and the gradient's norm {norm}. The last good checkpoint is {kept}.",
+                "Resume with a lower learning_rate or max_grad_norm, or compute in float32 (precision).",
+                step=number,
+                loss=figures.loss,
+                norm=figures.gradient_norm,
+                kept=kept,
+            )
+        raise UserError(
+            "The run stopped at step {step}: the policy has moved too far from where it began.",
+            "Its KL divergence is {kl:.1f} nats a token, and max_kl is {limit}. The last good checkpoint is {kept}.",
+            "Resume with a lower learning_rate or a higher kl_coeff, or raise max_kl.",
+            step=number,
+            kl=figures.kl,
+            limit=limit,
+            kept=kept,
+        )
+
+    def _save(self, *, best: bool = False) -> CheckpointSaved:
+        state = self._state
+        state.elapsed = self._watch.read()
+        kept = {name: getattr(state, name) for name in State.__slots__}
+        config_file = {}
+        if self._policy.train_type != "full":
+            text = json.dumps(self._policy.adapter_config(), indent=2) + "\n"
+            config_file = {"adapter_config.json": text.encode()}
+        where = checkpoint.save(
+            self._folder.checkpoints,
+            state.step,
+            {"weights": self._policy.trainable(), "optimizer": self._updater.state()},
+            kept | {"sizes": self._folder.sizes()},
+            config_file,
+        )
+        self._saved = state.step
+        checkpoint.prune(self._folder.checkpoints, self._config.keep_checkpoints, state.best_step)
+        return CheckpointSaved(state.step, str(where), best)
+
+    def _finish(self, reason: Literal["finished", "target reached"]) -> Generator[Event, None, None]:
+        state, config = self._state, self._config
+        last = None
+        if reason == "finished" and state.judged != state.step:
+            last = yield from self._evaluate("after")
+        better = last is not None and state.best_step == state.step
+        if self._saved != state.step or better:
+            yield self._save(best=better)
+        yield Progress("Saving the model", 0)
+        model = self._folder.folder / "model"
+        _write(model, self._policy, fused=False)
+        fused = ""
+        if config.fuse and self._policy.train_type != "full":
+            fused = str(self._folder.folder / "fused")
+            _write(Path(fused), self._policy, fused=True)
+        yield TrainingFinished(
+            str(self._folder.folder),
+            str(model),
+            fused,
+            state.step,
+            self._steps,
+            reason,
+            state.before,
+            state.latest,
+            self._watch.read(),
+        )
+
+
+def _write(folder: Path, policy: Policy, *, fused: bool) -> None:
+    """Put a model in the place of `folder`, whole or not at all."""
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        made = Path(temporary) / "new"
+        made.mkdir()
+        policy.save(made, fused=fused)
+        if folder.exists():
+            folder.rename(Path(temporary) / "old")
+        made.rename(folder)
+
+
+def length(config: TrainConfig, rows: int) -> int:
+    """How many steps a run over this many rows has."""
+    return config.max_steps or max(1, math.ceil(rows * config.num_epochs / config.prompts_per_step))

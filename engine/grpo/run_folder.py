@@ -1,0 +1,312 @@
+"""A run on disk: its settings, its events, its samples and the lock on them. Knows no trainer and no array.
+
+One folder a run: config.toml, events.jsonl, samples.jsonl and checkpoints/STEP.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fcntl
+import itertools
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from engine import config as settings
+from engine import errors, places
+from engine.errors import UserError
+from engine.events import Event, to_json
+from engine.grpo import checkpoint
+from engine.grpo.settings import TrainConfig
+
+_CONFIG = "config.toml"
+_EVENTS = "events.jsonl"
+_SAMPLES = "samples.jsonl"
+_LOCK = ".lock"
+
+
+class RunFolder:
+    """The folder of a run that this process alone writes to, until it is closed.
+
+    Attributes:
+        folder: the run's folder.
+        config: the settings that are in config.toml.
+    """
+
+    def __init__(self, folder: Path, config: TrainConfig, lock: IO[str]) -> None:
+        """Made by `create` and `open_existing`, which hold the lock."""
+        self.folder = folder
+        self.config = config
+        self._lock = lock
+        self._logs: dict[str, IO[bytes]] = {}
+        try:
+            for name in (_EVENTS, _SAMPLES):
+                self._logs[name] = (folder / name).open("ab", buffering=0)
+        except OSError as error:
+            self.close()
+            raise errors.explain(error) from error
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints; it may not exist yet."""
+        return self.folder / "checkpoints"
+
+    def append_event(self, event: Event) -> None:
+        """Add one line to events.jsonl; another process can read it at once.
+
+        Raises:
+            UserError: the disk is full; the file is as it was.
+        """
+        self._append(_EVENTS, [to_json(event)])
+
+    def append_samples(self, samples: Iterable[dict[str, Any]]) -> None:
+        """Add one line a sample to samples.jsonl, all of them or none; what a sample holds is for the caller to say.
+
+        Raises:
+            UserError: the disk is full; the file is as it was.
+        """
+        self._append(_SAMPLES, [json.dumps(sample, ensure_ascii=False) for sample in samples])
+
+    def sizes(self) -> dict[str, int]:
+        """How many bytes each file has, all of them on the disk; kept in a checkpoint and given back to `rewind`.
+
+        Raises:
+            UserError: the disk is full or failed.
+        """
+        try:
+            for log in self._logs.values():
+                os.fsync(log.fileno())
+            return {name: os.fstat(log.fileno()).st_size for name, log in self._logs.items()}
+        except OSError as error:
+            raise errors.explain(error) from error
+
+    def rewind(self, step: int, sizes: dict[str, int]) -> None:
+        """Make the folder what it was when the checkpoint of `step` was saved, to go on from there.
+
+        Both files are cut to their sizes of then, which takes a half-written last line along, and checkpoints of
+        later steps are removed. A file that is shorter than it was then loses its half-written line alone.
+        Step 0 with no sizes begins anew.
+
+        Raises:
+            UserError: a file or checkpoint cannot be changed.
+        """
+        try:
+            for name, log in self._logs.items():
+                size = sizes.get(name, 0)
+                now = os.fstat(log.fileno()).st_size
+                os.ftruncate(log.fileno(), size if now >= size else _whole_lines(self.folder / name))
+                os.fsync(log.fileno())
+        except OSError as error:
+            raise errors.explain(error) from error
+        checkpoint.remove_after(self.checkpoints, step)
+
+    def replace_config(self, config: TrainConfig) -> None:
+        """Take other settings from here on, such as more steps.
+
+        Raises:
+            UserError: the disk is full; the settings are as they were.
+        """
+        try:
+            _write_config(self.folder, config)
+        except OSError as error:
+            raise errors.explain(error) from error
+        self.config = config
+
+    def close(self) -> None:
+        """Close the files and give the lock back. Safe to call more than once."""
+        for log in self._logs.values():
+            log.close()
+        self._lock.close()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _append(self, name: str, lines: list[str]) -> None:
+        log = self._logs[name]
+        before = os.fstat(log.fileno()).st_size
+        # Half of a surrogate pair has no UTF-8; as an escape it is JSON all the same.
+        data = memoryview("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+        try:
+            while data:
+                data = data[log.write(data) :]
+        except OSError as error:
+            os.ftruncate(log.fileno(), before)
+            raise errors.explain(OSError(error.errno, error.strerror, str(self.folder / name))) from error
+
+
+def runs_folder(output_dir: str = "") -> Path:
+    """Where runs are: the given folder, or the program's own."""
+    return places.expand(output_dir).absolute() if output_dir else places.models_folder().with_name("Runs")
+
+
+def create(config: TrainConfig) -> RunFolder:
+    """Make the folder of a new run, with its settings in it.
+
+    Without a `run_name` it is called after the model, with the smallest free number.
+
+    Raises:
+        UserError: the name is no name of a folder, a run of this name exists, or the disk cannot be written.
+    """
+    runs = runs_folder(config.output_dir)
+    try:
+        folder = _named(runs, config.run_name) if config.run_name else _numbered(runs, _model_part(config.model_name))
+        lock = _locked(folder)
+        try:
+            # Once more under the lock: another process may have begun the same run meanwhile.
+            _require_new(folder)
+            return _begun(folder, config, lock)
+        except BaseException:
+            lock.close()
+            raise
+    except OSError as error:
+        raise errors.explain(error) from error
+
+
+def open_existing(path: str | Path, output_dir: str = "") -> RunFolder:
+    """Open the folder of a run to go on with it, under the settings in its config.toml.
+
+    Args:
+        path: the run's folder, or its name alone.
+        output_dir: the folder of runs that a name alone is looked for in; empty is the program's own.
+
+    Raises:
+        UserError: there is no such run, its settings cannot be read, or another process trains in it.
+    """
+    runs = runs_folder(output_dir)
+    try:
+        given = places.expand(str(path)).absolute()
+        folder = given if (given / _CONFIG).is_file() else runs / str(path)
+        if not (folder / _CONFIG).is_file():
+            raise _unknown(str(path), runs)
+        lock = _locked(folder)
+    except OSError as error:
+        raise errors.explain(error) from error
+    try:
+        return RunFolder(folder, settings.read(TrainConfig, folder / _CONFIG), lock)
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _begun(folder: Path, config: TrainConfig, lock: IO[str]) -> RunFolder:
+    try:
+        _write_config(folder, config)
+        return RunFolder(folder, config, lock)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _named(runs: Path, name: str) -> Path:
+    if name in {".", ".."} or "/" in name or not name.isprintable():
+        raise UserError(
+            "A run cannot be called {name!r}.",
+            "The name becomes the name of one folder.",
+            "Choose a name without slashes, and name the folder it shall lie in with output_dir.",
+            name=name,
+        )
+    folder = runs / name
+    if folder.exists():
+        _require_new(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _require_new(folder: Path) -> None:
+    if any(path.name != _LOCK for path in folder.iterdir()):
+        raise UserError(
+            "The run {folder} exists already.",
+            "A new run would mix its files with those.",
+            "Resume it, or choose another run_name.",
+            folder=folder,
+            name=folder.name,
+        )
+
+
+def _numbered(runs: Path, name: str) -> Path:
+    """A new folder with the smallest number that is free; made at once, so that no other process takes it."""
+    runs.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = runs / f"{name}-{number}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError  # count() has no end
+
+
+def _model_part(model_name: str) -> str:
+    """The last part of a model's name, as a folder can be called."""
+    last = places.expand(model_name.strip()).absolute().name.removesuffix(".gguf")
+    return re.sub(r"[^\w.-]+", "-", last).strip("-.") or "run"
+
+
+def _locked(folder: Path) -> IO[str]:
+    """The lock file, held; closing it gives the lock back, and so does the end of the process, however it comes."""
+    lock = (folder / _LOCK).open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise UserError(
+            "Another process trains in {folder}.",
+            "It is the process {holder}, and two cannot write to one run.",
+            "Wait for its end or stop it, or start a run with another name.",
+            folder=folder,
+            holder=holder,
+        ) from error
+    except OSError:
+        lock.close()
+        raise
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _write_config(folder: Path, config: TrainConfig) -> None:
+    """Write every setting but those that are None, which TOML cannot say, to a temporary name first."""
+    import tomli_w
+
+    temporary = folder / f".{_CONFIG}.partial"
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / _CONFIG)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _whole_lines(file: Path) -> int:
+    """The bytes of a file up to its last line end."""
+    return file.read_bytes().rfind(b"\n") + 1
+
+
+def _unknown(name: str, runs: Path) -> UserError:
+    known = sorted(path.parent.name for path in runs.glob(f"*/{_CONFIG}"))
+    near = difflib.get_close_matches(name, known, 1)
+    remedy = "Did you mean {nearest}?" if near else "Known runs: {known}." if known else "Give the folder of a run."
+    return UserError(
+        "There is no run {name}.",
+        "No config.toml is in a folder of this name, nor in one in {runs}.",
+        remedy,
+        name=name,
+        runs=runs,
+        nearest=near[0] if near else "",
+        known=", ".join(known),
+    )

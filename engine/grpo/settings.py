@@ -1,0 +1,286 @@
+"""Every setting of a training run, stated once. Knows no file and no model.
+
+The keys of the original project keep their names and their meaning; where a key of its did nothing, it acts here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from engine.grpo.task_settings import TaskSettings, setting
+
+
+class TrainConfig(TaskSettings):
+    """A training run from its model to its last checkpoint."""
+
+    # Rollouts
+    num_generations: int = setting(8, "Completions per prompt", "The size of a group.", "Rollouts", ge=2, le=4096)
+    max_new_tokens: int = setting(
+        512,
+        "Longest completion",
+        "A completion ends after this many tokens at the latest.",
+        "Rollouts",
+        ge=1,
+        le=1 << 20,
+        unit="tokens",
+    )
+    max_completion_length: int = setting(
+        1024,
+        "Completion limit",
+        "Caps the longest completion as well; the constant that dr_grpo divides by.",
+        "Rollouts",
+        ge=1,
+        le=1 << 20,
+        unit="tokens",
+    )
+    temperature: float = setting(
+        1.0, "Temperature", "How much completions of one prompt vary.", "Rollouts", gt=0.0, le=5.0, step=0.05
+    )
+    top_p: float = setting(
+        1.0,
+        "Top-p",
+        "Keep the most likely tokens that together reach this probability; 1 keeps all.",
+        "Rollouts",
+        gt=0.0,
+        le=1.0,
+        step=0.01,
+    )
+    top_k: int = setting(
+        0, "Top-k", "Keep only this many of the most likely tokens; 0 keeps all.", "Rollouts", ge=0, le=100000
+    )
+    min_p: float = setting(
+        0.0,
+        "Min-p",
+        "Drop tokens less likely than this share of the most likely one.",
+        "Rollouts",
+        ge=0.0,
+        le=1.0,
+        step=0.01,
+    )
+    stop: tuple[str, ...] = setting((), "Stop strings", "A completion ends after one of these texts.", "Rollouts")
+    rollout_batch_size: int = setting(
+        0,
+        "Completions at once",
+        "How many are generated side by side; 0 is all of a step's.",
+        "Rollouts",
+        ge=0,
+        le=1 << 20,
+    )
+    quantize_for_rollouts: bool = setting(
+        False,
+        "Quantise for rollouts",
+        "Generate with a 4-bit copy of the weights: faster on a GPU, corrected for by importance weights.",
+        "Rollouts",
+    )
+    dynamic_sampling: bool = setting(
+        False,
+        "Replace flat groups",
+        "Groups whose rewards are all equal teach nothing: take other rows for them.",
+        "Rollouts",
+    )
+    max_resampling: int = setting(
+        3, "Rounds of replacement", "How often flat groups of one step are replaced at most.", "Rollouts", ge=1, le=100
+    )
+
+    # Update
+    batch_size: int = setting(1, "Prompts per batch", "Prompts in each part of a step.", "Update", ge=1, le=1 << 16)
+    gradient_accumulation_steps: int = setting(
+        4,
+        "Batches per step",
+        "Batches whose gradients are added up before the weights change.",
+        "Update",
+        ge=1,
+        le=1 << 16,
+    )
+    num_iterations: int = setting(
+        1, "Updates per rollout", "How often the weights change on the same completions.", "Update", ge=1, le=64
+    )
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "gspo", "cispo"] = setting(
+        "dapo", "Loss", "How the loss of tokens is put together; dapo averages over all tokens of a step.", "Update"
+    )
+    importance_sampling_level: Literal["token", "sequence"] = setting(
+        "token",
+        "Ratio level",
+        "Compare policies token by token, or whole completions; gspo is always the latter.",
+        "Update",
+    )
+    advantage_scale: Literal["group", "batch", "none"] = setting(
+        "group",
+        "Advantage scale",
+        "Divide advantages by the rewards' spread in the group, in the batch, or not.",
+        "Update",
+    )
+    reward_aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = setting(
+        "sum_then_normalize",
+        "Several rewards",
+        "Add rewards before they are compared in the group, or after.",
+        "Update",
+    )
+    clip_eps: float = setting(0.2, "Clip range", "How far below 1 the ratio may go.", "Update", gt=0.0, lt=1.0)
+    clip_eps_high: float | None = setting(
+        None,
+        "Upper clip range",
+        "How far above 1 the ratio may go; for cispo the largest ratio, 5 where this is empty.",
+        "Update",
+        gt=0.0,
+        empty="As below",
+    )
+    clip_delta: float | None = setting(
+        None,
+        "Ratio limit",
+        "The largest ratio where the advantage is negative; empty is none.",
+        "Update",
+        gt=1.0,
+        empty="None",
+    )
+    kl_coeff: float = setting(
+        0.0,
+        "KL factor",
+        "How strongly the policy is held to the one it began as; 0 costs nothing.",
+        "Update",
+        ge=0.0,
+        le=100.0,
+        step=0.01,
+    )
+    kl_estimator: Literal["k1", "k2", "k3"] = setting(
+        "k3", "KL estimator", "How the KL divergence is estimated.", "Update"
+    )
+    kl_bias_correction: bool = setting(
+        True, "Unbiased KL gradient", "Weight the KL by the ratio, which makes its gradient unbiased.", "Update"
+    )
+    mask_truncated: bool = setting(
+        False, "Leave out cut completions", "Completions that reached the longest length do not count.", "Update"
+    )
+    importance_correction: Literal["none", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = (
+        setting(
+            "sequence_mask",
+            "Sampler correction",
+            "How tokens are weighted where the sampler's probabilities were not the policy's.",
+            "Update",
+        )
+    )
+    importance_cap: float = setting(
+        3.0, "Largest correction", "Weights above this are cut to it, or their tokens left out.", "Update", ge=1.0
+    )
+    policy_temperature: Literal["sampling", "one"] = setting(
+        "sampling",
+        "Temperature of the policy",
+        "Improve the policy at the sampling temperature, or at 1 with importance weights.",
+        "Update",
+    )
+
+    # Optimiser
+    learning_rate: float = setting(1e-6, "Learning rate", "The highest step size.", "Optimiser", gt=0.0, le=1.0)
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = setting(
+        "cosine", "Schedule", "How the learning rate falls after the warm-up.", "Optimiser"
+    )
+    warmup_ratio: float = setting(
+        0.1, "Warm-up", "The share of all steps over which the learning rate rises.", "Optimiser", ge=0.0, le=1.0
+    )
+    max_grad_norm: float = setting(
+        0.1, "Gradient limit", "Gradients are scaled down to this global norm; 0 leaves them.", "Optimiser", ge=0.0
+    )
+    adam_beta1: float = setting(0.9, "Adam beta 1", "The decay of the mean gradient.", "Optimiser", ge=0.0, lt=1.0)
+    adam_beta2: float = setting(0.999, "Adam beta 2", "The decay of the mean square.", "Optimiser", ge=0.0, lt=1.0)
+    weight_decay: float = setting(0.0, "Weight decay", "AdamW's pull towards zero.", "Optimiser", ge=0.0, le=1.0)
+
+    # Length
+    num_epochs: int = setting(1, "Epochs", "How often every row is used.", "Length", ge=1, le=10**6)
+    max_steps: int = setting(
+        0, "Steps", "End after this many steps; 0 is as many as the epochs have.", "Length", ge=0, le=10**9
+    )
+    target_accuracy: float = setting(
+        0.0, "Accuracy to reach", "End once an evaluation reaches this; 0 never does.", "Length", ge=0.0, le=1.0
+    )
+    max_kl: float = setting(
+        10.0, "KL limit", "A mean KL per token above this stops the run; 0 never does.", "Length", ge=0.0
+    )
+
+    # Evaluation
+    eval_steps: int = setting(
+        50,
+        "Evaluate every",
+        "Steps between evaluations; 0 evaluates before and after only.",
+        "Evaluation",
+        ge=0,
+        unit="steps",
+    )
+    eval_samples: int = setting(
+        200, "Rows to evaluate", "Held-out rows of an evaluation; 0 is none at all.", "Evaluation", ge=0
+    )
+    eval_every_updates: int = setting(
+        0,
+        "Quick look every",
+        "Steps between evaluations on fewer rows; 0 takes none.",
+        "Evaluation",
+        ge=0,
+        unit="steps",
+    )
+    eval_subset_size: int = setting(
+        50, "Rows of a quick look", "Held-out rows of an evaluation on fewer rows.", "Evaluation", ge=1
+    )
+    eval_max_new_tokens: int = setting(
+        0, "Longest evaluated completion", "0 is as in training.", "Evaluation", ge=0, le=1 << 20, unit="tokens"
+    )
+    eval_generations: int = setting(
+        1,
+        "Completions for pass@k",
+        "Sampled completions for each row; 1 evaluates the greedy one alone.",
+        "Evaluation",
+        ge=1,
+        le=1024,
+    )
+
+    # Speed and memory
+    micro_batch_tokens: int = setting(
+        2048,
+        "Tokens at once",
+        "How many tokens of an update are computed at once; less takes less memory.",
+        "Speed and memory",
+        ge=1,
+        le=1 << 24,
+        unit="tokens",
+    )
+    gradient_checkpointing: bool = setting(
+        False, "Recompute activations", "Takes less memory and a third more time.", "Speed and memory"
+    )
+    share_prompts: bool = setting(
+        True, "Share prompts", "Compute a group's prompt once, where the architecture allows it.", "Speed and memory"
+    )
+    use_compile: bool = setting(True, "Compile", "Fuse operations of the update on a GPU.", "Speed and memory")
+
+    # What is kept
+    save_steps: int = setting(
+        50, "Save every", "Steps between checkpoints; 0 saves at the end only.", "Kept", ge=0, unit="steps"
+    )
+    keep_checkpoints: int = setting(
+        2, "Checkpoints to keep", "The newest ones; the best is kept besides.", "Kept", ge=1, le=10000
+    )
+    logging_steps: int = setting(1, "Report every", "Steps between reported figures.", "Kept", ge=1, unit="steps")
+    log_jsonl: bool = setting(
+        True, "Keep every completion", "Write all completions and their scores to samples.jsonl.", "Kept"
+    )
+    fuse: bool = setting(False, "Write a whole model", "Merge the adapters into the model at the end.", "Kept")
+    report_to: tuple[Literal["tensorboard", "wandb"], ...] = setting(
+        (), "Also report to", "tensorboard, wandb or both; each needs its package.", "Kept"
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> TrainConfig:
+        if self.reward_weights and len(self.reward_weights) != len(self.rewards):
+            raise ValueError(
+                f"{len(self.rewards)} rewards are named and {len(self.reward_weights)} reward_weights are given"
+            )
+        return self
+
+    @property
+    def longest_completion(self) -> int:
+        """The most tokens a completion may have."""
+        return min(self.max_new_tokens, self.max_completion_length)
+
+    @property
+    def prompts_per_step(self) -> int:
+        """Prompts between two changes of the weights."""
+        return self.batch_size * self.gradient_accumulation_steps

@@ -1,0 +1,216 @@
+"""Sampling: log-probabilities are those of a whole pass, draws those of the key. No reward here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from engine.grpo import rollout
+from engine.grpo.policy import Policy
+from engine.grpo.rollout import Rollout, Sampler
+from engine.grpo.settings import TrainConfig
+from tests.engine.grpo import cases
+from tests.engine.tiny import make_model
+
+# A tenth of the vocabulary ends a completion, so that rows drop out all the time.
+ENDS = range(10, 40)
+
+
+def rows(found: list[Rollout], size: int) -> list[tuple[list[int], Rollout]]:
+    """Each completion with its prompt."""
+    return [(cases.PROMPTS[place // size], rolled) for place, rolled in enumerate(found)]
+
+
+def ending(folder: Path, kind: str = "llama", **changes: Any) -> tuple[Policy, TrainConfig]:
+    config = cases.config_of(make_model(folder, **cases.MODELS[kind]), **changes)
+    return cases.policy_of(config, ENDS), config
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gemma2", "gemma3", "qwen3_moe", "mamba"])
+def test_log_probabilities_are_those_of_a_whole_pass(tmp_path: Path, kind: str) -> None:
+    policy, config = ending(tmp_path, kind, temperature=0.7, max_new_tokens=20, num_generations=6)
+    found = cases.completions(policy, config)
+    assert len({len(rolled.tokens) for rolled in found}) > 3
+    for prompt, rolled in rows(found, 6):
+        expected = cases.full_logprobs(policy.model, prompt, rolled.tokens, 0.7)
+        assert np.allclose(rolled.logprobs, np.array(expected), rtol=0, atol=1e-4)
+        assert rolled.sampler_logprobs is None
+        assert rolled.logprobs.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"top_k": 5},
+        {"top_p": 0.6},
+        {"min_p": 0.5},
+        {"top_k": 40, "top_p": 0.9},
+        {"policy_temperature": "one"},
+        {"policy_temperature": "one", "top_k": 5},
+    ],
+)
+def test_what_was_drawn_from_is_kept_beside_the_policy(tmp_path: Path, changes: dict[str, Any]) -> None:
+    policy, config = ending(tmp_path, temperature=0.7, **changes)
+    for prompt, rolled in rows(cases.completions(policy, config), 4):
+        logits = np.array(cases.full_logits(policy.model, prompt, rolled.tokens)).astype(np.float64)
+        policy_temperature = 1.0 if config.policy_temperature == "one" else 0.7
+        scored = np.exp(logits / policy_temperature)
+        scored /= scored.sum(axis=-1, keepdims=True)
+        drawn = np.exp(logits / 0.7)
+        drawn /= drawn.sum(axis=-1, keepdims=True)
+        for place, token in enumerate(rolled.tokens):
+            assert abs(rolled.logprobs[place] - np.log(scored[place, token])) < 1e-4
+            order = np.argsort(-drawn[place])
+            before = np.cumsum(drawn[place, order]) - drawn[place, order]
+            left = order[before < config.top_p][: config.top_k or None]
+            left = left[drawn[place, left] >= config.min_p * drawn[place].max()]
+            assert token in left
+            assert rolled.sampler_logprobs is not None
+            expected = np.log(drawn[place, token] / drawn[place, left].sum())
+            assert abs(rolled.sampler_logprobs[place] - expected) < 2e-4
+
+
+@pytest.mark.parametrize("kind", ["llama", "mamba"])
+def test_greedy_tokens_are_those_of_mlx_lm(tmp_path: Path, kind: str) -> None:
+    from mlx_lm.generate import generate_step
+
+    policy, config = ending(tmp_path, kind)
+    found = cases.result_of(rollout.generate(policy, cases.PROMPTS, config, generations=1, key=None, max_tokens=15))
+    for prompt, rolled in zip(cases.PROMPTS, found, strict=True):
+        theirs = [token for token, _ in generate_step(mx.array(prompt), policy.model, max_tokens=15)]
+        end = next((at + 1 for at, token in enumerate(theirs) if token in policy.end_tokens), 15)
+        assert rolled.tokens == theirs[:end]
+        assert rolled.stop_reason == ("end" if rolled.tokens[-1] in policy.end_tokens else "length")
+
+
+def test_greedy_completions_of_the_starter_are_those_of_mlx_lm() -> None:
+    from mlx_lm.generate import generate
+
+    config = TrainConfig(model_name="starter", precision="float32")
+    policy = cases.policy_of(config)
+    messages = [[{"role": "user", "content": text}] for text in ("12 + 34", "98 - 25")]
+    prompts = [policy.tokenizer.apply_chat_template(message, add_generation_prompt=True) for message in messages]
+    found = cases.result_of(rollout.generate(policy, prompts, config, generations=1, key=None, max_tokens=60))
+    for prompt, rolled in zip(prompts, found, strict=True):
+        assert rolled.text == generate(policy.model, policy.tokenizer, prompt, max_tokens=60)
+        assert rolled.stop_reason == "end"
+        assert rolled.tokens[-1] in policy.end_tokens
+
+
+def test_the_same_key_gives_the_same_completions_in_any_waves(tmp_path: Path) -> None:
+    policy, config = ending(tmp_path, max_new_tokens=20)
+    found = cases.completions(policy, config)
+    again = cases.completions(policy, config)
+    assert [rolled.tokens for rolled in again] == [rolled.tokens for rolled in found]
+    assert [rolled.tokens for rolled in cases.completions(policy, config, seed=4)] != [r.tokens for r in found]
+    for at_once in (1, 4, 8):
+        waves = cases.completions(policy, config.model_copy(update={"rollout_batch_size": at_once}))
+        assert [rolled.tokens for rolled in waves] == [rolled.tokens for rolled in found]
+        for one, other in zip(waves, found, strict=True):
+            assert np.allclose(one.logprobs, other.logprobs, rtol=0, atol=1e-4)
+
+
+def test_a_completion_does_not_depend_on_the_others_of_its_batch(tmp_path: Path) -> None:
+    policy, config = ending(tmp_path, max_new_tokens=20)
+    together = cases.completions(policy, config)
+    policy.shares_prompts = False
+    apart = cases.completions(policy, config)
+    assert [rolled.tokens for rolled in apart] == [rolled.tokens for rolled in together]
+    policy.shares_prompts = True
+    # A row's numbers are those of its place alone: the first prompt's completions stay when others come after it.
+    first = cases.completions(policy, config, cases.PROMPTS[:1])
+    numbers = mx.random.uniform(shape=(12, 20), key=mx.random.key(3))
+    wave = rollout._Wave(policy, cases.PROMPTS[:1], 4, Sampler(config, greedy=False), numbers[:4], ())
+    cases.result_of(wave.run())
+    assert [rolled.tokens for rolled in wave.rollouts()] == [rolled.tokens for rolled in together[:4]]
+    assert len(first) == 4
+
+
+def test_completions_end_with_their_end_token(tmp_path: Path) -> None:
+    policy, config = ending(tmp_path, max_new_tokens=20)
+    found = cases.completions(policy, config)
+    assert {rolled.stop_reason for rolled in found} == {"end", "length"}
+    for rolled in found:
+        ended = rolled.stop_reason == "end"
+        assert not set(rolled.tokens[:-1]) & policy.end_tokens
+        assert (rolled.tokens[-1] in policy.end_tokens) == ended
+        assert ended or len(rolled.tokens) == 20
+        assert len(rolled.logprobs) == len(rolled.tokens)
+        assert rolled.text == policy.tokenizer.decode(rolled.tokens[:-1] if ended else rolled.tokens)
+
+
+def test_a_stop_string_ends_a_completion(tmp_path: Path) -> None:
+    policy, config = ending(tmp_path, max_new_tokens=20)
+    free = cases.completions(policy, config)
+    text = next(rolled.text for rolled in free if len(rolled.text) > 8)
+    stop = text[4:6]
+    stopped = cases.completions(policy, config.model_copy(update={"stop": (stop,)}))
+    assert any(rolled.stop_reason == "stop string" for rolled in stopped)
+    for rolled, was in zip(stopped, free, strict=True):
+        assert rolled.tokens == was.tokens[: len(rolled.tokens)]
+        if rolled.stop_reason == "stop string":
+            assert stop in rolled.text
+            assert stop not in policy.tokenizer.decode(rolled.tokens[:-1])
+        else:
+            assert rolled.tokens == was.tokens
+
+
+def test_one_token_is_a_completion(tmp_path: Path) -> None:
+    policy, config = ending(tmp_path, max_new_tokens=1)
+    assert [len(rolled.tokens) for rolled in cases.completions(policy, config)] == [1] * 12
+
+
+@pytest.mark.parametrize("changes", [{}, {"temperature": 0.5}, {"top_k": 6}, {"top_p": 0.7}, {"min_p": 0.2}])
+def test_the_sampler_draws_by_the_distribution(changes: dict[str, Any]) -> None:
+    config = TrainConfig(**changes)
+    logits = mx.random.normal((12,), key=mx.random.key(5)) * 2
+    count = 40_000
+    uniform = mx.random.uniform(shape=(count,), key=mx.random.key(6))
+    tokens, logprobs, drawn = Sampler(config, greedy=False)(mx.broadcast_to(logits, (count, 12)), uniform)
+    seen = np.bincount(np.array(tokens), minlength=12)
+    by_token = dict(zip(np.array(tokens).tolist(), np.exp(np.array(drawn)).tolist(), strict=True))
+    expected = np.array([by_token.get(token, 0.0) for token in range(12)])
+    assert abs(expected.sum() - 1) < 1e-4
+    there = expected > 0
+    # The chi-square of 11 degrees of freedom is above 40 once in 30,000 draws.
+    assert (((seen - expected * count)[there] ** 2) / (expected[there] * count)).sum() < 40
+    scored = np.array(mx.softmax(logits / config.temperature, axis=-1))
+    assert np.allclose(np.exp(np.array(logprobs)), scored[np.array(tokens)], rtol=1e-4)
+
+
+def test_no_number_draws_what_is_ruled_out() -> None:
+    logits = mx.array([[-40.0, 2.0, -float("inf"), 1.0, -float("inf")]] * 3)
+    numbers = mx.array([0.0, 0.5, float(np.nextafter(np.float32(1), np.float32(0)))])
+    tokens, _, drawn = Sampler(TrainConfig(top_k=2), greedy=False)(logits, numbers)
+    assert tokens.tolist() == [1, 1, 3]
+    assert np.isfinite(np.array(drawn)).all()
+
+
+def test_layers_without_attention(tmp_path):
+    def block(heads):
+        return {
+            "attention": {"n_heads_in_group": heads, "no_op": heads is None, "replace_with_linear": False},
+            "ffn": {"ffn_mult": 2.0, "no_op": False, "replace_with_linear": False},
+        }
+
+    folder = make_model(
+        tmp_path,
+        model_type="nemotron-nas",
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        block_configs=[block(2), block(None), block(2)],
+        num_key_value_heads=None,
+        intermediate_size=None,
+        attention_bias=False,
+        mlp_bias=False,
+        hidden_act="silu",
+        rope_scaling=None,
+    )
+    policy = cases.policy_of(cases.config_of(folder))
+    for place, rolled in enumerate(cases.completions(policy, policy._config)):
+        expected = cases.full_logprobs(policy.model, cases.PROMPTS[place // 4], rolled.tokens)
+        assert np.allclose(rolled.logprobs, np.array(expected), atol=1e-4)

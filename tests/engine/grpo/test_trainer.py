@@ -1,0 +1,455 @@
+"""A run from its start to its saved model, its record on the disk, and how it ends where something is at fault."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import pytest
+
+from engine import config as settings
+from engine import errors
+from engine.errors import UserError
+from engine.events import Event, ModelLoaded, Note, Progress, from_json
+from engine.grpo import checkpoint, config_file, trainer
+from engine.grpo.policy import Policy
+from engine.grpo.settings import TrainConfig
+from engine.session import open_session
+from engine.training_events import CheckpointSaved, Evaluated, StepFinished, TrainingFinished, TrainingStarted
+
+TINY: dict[str, Any] = {
+    "model_name": "starter",
+    "precision": "float32",
+    "train_type": "full",
+    "dataset": "arithmetic",
+    "system_prompt": "",
+    "completion_prefill": "",
+    "max_prompt_length": 64,
+    "rewards": ["accuracy", "strict_format"],
+    "reward_weights": [1.0, 0.4],
+    "batch_size": 4,
+    "gradient_accumulation_steps": 1,
+    "num_generations": 4,
+    "max_new_tokens": 32,
+    "learning_rate": 1e-3,
+    "max_grad_norm": 1.0,
+    "max_steps": 4,
+    "eval_steps": 2,
+    "eval_samples": 20,
+    "save_steps": 2,
+}
+
+
+def tiny(folder: Path, name: str = "run", **changes: Any) -> TrainConfig:
+    return TrainConfig(**TINY | {"output_dir": str(folder), "run_name": name} | changes)
+
+
+def run(config: TrainConfig) -> list[Event]:
+    return list(trainer.train(config))
+
+
+def recorded(events: list[Event]) -> list[Event]:
+    """What belongs into a run's record."""
+    return [event for event in events if not isinstance(event, Progress | ModelLoaded)]
+
+
+def last(events: list[Event]) -> TrainingFinished:
+    assert isinstance(events[-1], TrainingFinished)
+    return events[-1]
+
+
+def only(events: list[Event], kind: type[Any]) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def returned(events: Any) -> Any:
+    """What a generator of events returns at its end."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
+    return run(tiny(tmp_path_factory.mktemp("runs")))
+
+
+def test_a_run_says_what_it_does_in_order(finished: list[Event]) -> None:
+    said = [type(event).__name__ for event in recorded(finished)]
+    step, saved, evaluated = "StepFinished", "CheckpointSaved", "Evaluated"
+    whole = ["TrainingStarted", evaluated, step, step, evaluated, saved, step, step, saved, evaluated]
+    assert said[: len(whole)] == whole
+    # The last evaluation may be the best one, and its step is then saved as such.
+    assert said[len(whole) :] in (["TrainingFinished"], [saved, "TrainingFinished"])
+    started = only(finished, TrainingStarted)[0]
+    assert (started.model, started.train_type, started.step, started.steps) == ("starter", "full", 0, 4)
+    assert not started.resumed
+    assert [event.when for event in only(finished, Evaluated)] == ["before", "during", "after"]
+    assert [event.step for event in only(finished, StepFinished)] == [1, 2, 3, 4]
+    end = last(finished)
+    accuracies = [event.accuracy for event in only(finished, Evaluated)]
+    assert (end.step, end.steps, end.reason, end.fused) == (4, 4, "finished", "")
+    assert (end.accuracy_before, end.accuracy_after) == (accuracies[0], accuracies[-1])
+
+
+def test_the_record_is_what_was_said(finished: list[Event]) -> None:
+    lines = (Path(last(finished).run) / "events.jsonl").read_text("utf-8").splitlines()
+    assert [from_json(line) for line in lines] == recorded(finished)
+
+
+def test_figures_are_those_of_the_samples(finished: list[Event]) -> None:
+    lines = (Path(last(finished).run) / "samples.jsonl").read_text("utf-8").splitlines()
+    samples = [json.loads(line) for line in lines]
+    assert len(samples) == 4 * 16
+    for event in only(finished, StepFinished):
+        of_step = [one for one in samples if one["step"] == event.step]
+        assert event.completions == len(of_step) == 16
+        lengths = [one["tokens"] for one in of_step]
+        assert (event.tokens, event.shortest, event.longest) == (sum(lengths), min(lengths), max(lengths))
+        assert event.reward == pytest.approx(sum(one["reward"] for one in of_step) / 16)
+        assert event.cut_short == sum(one["stop_reason"] == "length" for one in of_step) / 16
+        assert {one["row"] for one in of_step} == set(event.rows)
+        for name, mean, _ in event.rewards:
+            assert mean == pytest.approx(sum(one["rewards"][name] for one in of_step) / 16)
+        for start in range(0, 16, 4):
+            assert sum(one["advantage"] for one in of_step[start : start + 4]) == pytest.approx(0.0, abs=1e-4)
+    assert {"prompt", "text", "rewards", "advantage", "tokens", "stop_reason", "answer"} <= samples[0].keys()
+
+
+def test_the_settings_of_a_run_are_kept(finished: list[Event]) -> None:
+    folder = Path(last(finished).run)
+    assert settings.read(TrainConfig, folder / "config.toml") == tiny(folder.parent)
+    assert "adam_beta2" in (folder / "config.toml").read_text("utf-8")
+
+
+def test_nothing_else_lies_in_the_folder(finished: list[Event]) -> None:
+    names = {path.name for path in Path(last(finished).run).iterdir()}
+    assert names == {"config.toml", "events.jsonl", "samples.jsonl", "checkpoints", "model", ".lock"}
+    checkpoints = Path(last(finished).run) / "checkpoints"
+    assert {path.name for path in checkpoints.iterdir()} == {"000002", "000004"}
+
+
+def test_a_training_row_is_never_evaluated_on(finished: list[Event]) -> None:
+    from engine.grpo import data, evaluation
+
+    config = tiny(Path("unused"))
+    task = returned(data.load(config))
+    asked = {one.prompt for one in evaluation.choose(task.held_out, config.eval_samples, config.seed)}
+    lines = (Path(last(finished).run) / "samples.jsonl").read_text("utf-8").splitlines()
+    assert not asked & {json.loads(line)["prompt"] for line in lines}
+
+
+def loaded(folder: str, adapter: str = "") -> dict[str, mx.array]:
+    """All weights of a model that the chat's own door opened."""
+    from mlx.utils import tree_flatten
+
+    session = returned(open_session(folder, precision="float32", adapter=adapter))
+    weights: Any = tree_flatten(session.model.parameters())
+    session.close()
+    return dict(weights)
+
+
+def test_the_model_is_what_was_trained(finished: list[Event]) -> None:
+    import mlx_lm
+
+    end = last(finished)
+    newest, _ = checkpoint.latest(Path(end.run) / "checkpoints")
+    assert newest is not None
+    trained = checkpoint.load(newest).tensors["weights"]
+    weights = loaded(end.model)
+    assert all(mx.array_equal(weights[name], array) for name, array in trained.items())
+    before = loaded("starter")
+    assert any(not mx.array_equal(before[name], array) for name, array in trained.items())
+    model, tokenizer = mlx_lm.load(end.model)[:2]
+    prompt = tokenizer.apply_chat_template([{"role": "user", "content": "12+34"}], add_generation_prompt=True)
+    assert "<answer>" in mlx_lm.generate(model, tokenizer, prompt, max_tokens=40)
+
+
+@pytest.mark.parametrize("train_type", ["lora", "dora"])
+def test_adapters_load_and_fuse(train_type: str, tmp_path: Path) -> None:
+    import mlx_lm
+
+    end = last(run(tiny(tmp_path, train_type=train_type, fuse=True, max_steps=2, eval_steps=0)))
+    adapted, _ = mlx_lm.load(_starter(), adapter_path=end.model)[:2]
+    fused, _ = mlx_lm.load(end.fused)[:2]
+    plain, _ = mlx_lm.load(_starter())[:2]
+    ids = mx.array([[1, 5, 9, 2, 7, 3]])
+    assert mx.allclose(adapted(ids), fused(ids), atol=1e-4)
+    assert not mx.allclose(adapted(ids), plain(ids), atol=1e-4)
+    assert any(name.endswith("lora_a") for name in loaded("starter", end.model))
+    assert loaded(end.fused).keys() == loaded("starter").keys()
+    assert sorted(path.name for path in Path(end.model).iterdir()) == ["adapter_config.json", "adapters.safetensors"]
+
+
+def _starter() -> str:
+    from engine import library
+
+    folder = library.locate("starter")
+    assert folder is not None
+    return str(folder)
+
+
+def test_a_run_reaches_its_accuracy_and_ends(tmp_path: Path) -> None:
+    events = run(tiny(tmp_path, target_accuracy=0.01, eval_steps=1))
+    end = last(events)
+    assert (end.step, end.steps, end.reason) == (1, 4, "target reached")
+    assert end.accuracy_after == only(events, Evaluated)[-1].accuracy >= 0.01
+    assert checkpoint.latest(Path(end.run) / "checkpoints")[0] == Path(end.run) / "checkpoints" / "000001"
+
+
+def test_without_evaluation_nothing_is_held_against_it(tmp_path: Path) -> None:
+    events = run(tiny(tmp_path, eval_samples=0, max_steps=1, log_jsonl=False))
+    end = last(events)
+    assert (end.accuracy_before, end.accuracy_after) == (None, None)
+    assert not only(events, Evaluated)
+    assert (Path(end.run) / "samples.jsonl").read_bytes() == b""
+
+
+def test_quick_looks_take_fewer_rows_and_count_for_nothing(tmp_path: Path) -> None:
+    events = run(tiny(tmp_path, eval_steps=3, eval_every_updates=1, eval_subset_size=5, save_steps=0))
+    found = [(event.when, event.step, event.rows) for event in only(events, Evaluated)]
+    assert found == [("before", 0, 20), ("quick", 1, 5), ("quick", 2, 5), ("during", 3, 20), ("after", 4, 20)]
+
+
+def test_reported_steps_may_be_fewer_than_done(tmp_path: Path) -> None:
+    events = run(tiny(tmp_path, logging_steps=3, eval_steps=0))
+    assert [event.step for event in only(events, StepFinished)] == [3, 4]
+
+
+def test_dynamic_sampling_counts_what_it_replaced(tmp_path: Path) -> None:
+    events = run(tiny(tmp_path, dynamic_sampling=True, max_steps=2, eval_samples=0))
+    assert sum(event.replaced for event in only(events, StepFinished)) > 0
+
+
+def test_a_small_data_set_comes_again(tmp_path: Path) -> None:
+    file = rows(tmp_path, [(f"{a}+{a}", str(2 * a)) for a in range(11, 17)])
+    config = tiny(tmp_path, dataset=str(file), eval_fraction=0.4, eval_steps=0, max_steps=0, num_epochs=3)
+    events = run(config)
+    steps = only(events, StepFinished)
+    assert len(steps) == 3
+    assert steps[-1].epoch == 3.0
+    assert len({row for step in steps for row in step.rows}) == 4
+    assert only(events, Evaluated)[0].rows == 2
+
+
+def test_waiting_between_events_is_not_the_runs_time(tmp_path: Path) -> None:
+    began = time.monotonic()
+    waited = 0.0
+    for event in trainer.train(tiny(tmp_path, eval_samples=0, max_steps=1)):
+        if isinstance(event, Progress) and event.what == "Generating completions":
+            time.sleep(0.05)
+            waited += 0.05
+    assert isinstance(event, TrainingFinished)
+    assert waited > 0.5
+    assert event.elapsed <= time.monotonic() - began - waited
+
+
+def rows(folder: Path, pairs: list[tuple[str, str]]) -> Path:
+    file = folder / "rows.jsonl"
+    file.write_text("".join(json.dumps({"question": q, "answer": a}) + "\n" for q, a in pairs), "utf-8")
+    return file
+
+
+def reward_file(folder: Path, body: str) -> dict[str, Any]:
+    file = folder / "judge.py"
+    file.write_text(f"def judge(completions, **columns):\n{body}\n", "utf-8")
+    return {"rewards": ["judge"], "reward_weights": [], "reward_file": str(file)}
+
+
+def fault_of(kind: str, folder: Path) -> dict[str, Any]:
+    """Settings with this fault."""
+    (folder / "empty.jsonl").write_text("", "utf-8")
+    good = rows(folder, [(f"{a}+{a}", str(2 * a)) for a in range(11, 31)])
+    bad = folder / "bad.jsonl"
+    bad.write_text(good.read_text("utf-8") + '{"question": 1, "ans\n', "utf-8")
+    bodies = {
+        "syntax error": "    return [",
+        "reward raises": "    raise KeyError('x')",
+        "wrong number of rewards": "    return [1.0]",
+    }
+    if kind in bodies:
+        return reward_file(folder, bodies[kind])
+    changes: dict[str, dict[str, Any]] = {
+        "empty data": {"dataset": str(folder / "empty.jsonl")},
+        "missing data": {"dataset": str(folder / "missing.jsonl")},
+        "bad row": {"dataset": str(bad)},
+        "missing column": {"dataset": str(good), "prompt_column": "nothing"},
+        "no such reward": {"rewards": ["kindness"], "reward_weights": []},
+        "missing model": {"model_name": str(folder / "missing")},
+        "long prompts": {"max_prompt_length": 3, "eval_samples": 0},
+        "no such module": {"train_type": "lora", "lora_keys": ["self_attn.nothing"]},
+    }
+    return changes[kind]
+
+
+FAULTS = (
+    "empty data",
+    "missing data",
+    "bad row",
+    "missing column",
+    "no such reward",
+    "syntax error",
+    "reward raises",
+    "wrong number of rewards",
+    "missing model",
+    "long prompts",
+    "no such module",
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_explained_and_nothing_is_left(fault: str, tmp_path: Path) -> None:
+    from engine.cli import run as command
+
+    config = tiny(tmp_path / "runs", **fault_of(fault, tmp_path))
+    with pytest.raises((UserError, OSError)) as raised:
+        run(config)
+    said = errors.explain(raised.value)
+    assert all((said.what, said.why, said.remedy))
+    assert said.fault == "input"
+    assert not (tmp_path / "runs" / "run").exists()
+    file = tmp_path / "settings.toml"
+    file.write_text(config_file.to_toml(config), "utf-8")
+    with pytest.raises(SystemExit, match="2"):
+        command(["train", "--config", str(file)])
+    assert not (tmp_path / "runs" / "run").exists()
+
+
+def test_closing_before_the_first_step_leaves_nothing(tmp_path: Path) -> None:
+    for wanted in ("Starting the engine", "Evaluating"):
+        events = trainer.train(tiny(tmp_path))
+        for event in events:
+            if isinstance(event, Progress) and event.what == wanted:
+                break
+        events.close()  # type: ignore[attr-defined]
+        assert not (tmp_path / "run").exists()
+    assert last(run(tiny(tmp_path))).step == 4
+
+
+def test_a_name_is_not_taken_twice(finished: list[Event]) -> None:
+    folder = Path(last(finished).run)
+    before = (folder / "events.jsonl").read_bytes()
+    with pytest.raises(UserError, match="exists already"):
+        run(tiny(folder.parent))
+    assert (folder / "events.jsonl").read_bytes() == before
+
+
+def test_a_policy_that_runs_away_is_stopped(tmp_path: Path) -> None:
+    events: list[Event] = []
+    config = tiny(tmp_path, kl_coeff=0.01, max_kl=1e-4, learning_rate=5e-3, save_steps=1, eval_samples=0)
+    with pytest.raises(UserError, match="moved too far") as raised:  # noqa: PT012  what came before it is wanted
+        for event in trainer.train(config):
+            events.append(event)  # noqa: PERF402  kept although an error ends the list
+    done = only(events, StepFinished)[-1].step
+    newest, notes = checkpoint.latest(tmp_path / "run" / "checkpoints")
+    assert newest is not None
+    assert newest.name == f"{done:06}"
+    assert not notes
+    assert str(newest) in raised.value.why
+
+
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_weights_that_are_no_numbers_never_reach_a_checkpoint(
+    iterations: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gradient's norm is made NaN in the third step, as an overflow makes it."""
+    from engine.grpo.update import Updater
+
+    whole = Updater._gradients
+    calls = {"steps": 0}
+
+    def broken(self: Updater, *arguments: Any) -> Any:
+        loss, metrics, gradients = whole(self, *arguments)
+        return loss * (mx.nan if calls["steps"] == 2 else 1.0), metrics, gradients
+
+    monkeypatch.setattr(Updater, "_gradients", broken)
+    config = tiny(tmp_path, save_steps=1, eval_samples=0, num_iterations=iterations)
+    with pytest.raises(UserError, match="not a number") as raised:  # noqa: PT012  the steps before it are counted
+        for event in trainer.train(config):
+            calls["steps"] += isinstance(event, StepFinished)
+    newest, _ = checkpoint.latest(tmp_path / "run" / "checkpoints")
+    assert newest is not None
+    assert newest.name == "000002"
+    assert str(newest) in raised.value.why
+    weights = checkpoint.load(newest).tensors["weights"]
+    assert all(bool(mx.isfinite(array).all().item()) for array in weights.values())
+    monkeypatch.undo()
+    *_, end = trainer.train(config, tmp_path / "run")
+    assert isinstance(end, TrainingFinished)
+
+
+def test_evaluating_a_model_is_the_evaluation_before(finished: list[Event]) -> None:
+    before, *_, after = only(finished, Evaluated)
+    config = tiny(Path("unused"))
+    found = only(list(trainer.evaluate_model("starter", "", config)), Evaluated)[-1]
+    assert (found.accuracy, found.mean_reward, found.rows) == (before.accuracy, before.mean_reward, before.rows)
+    trained = only(list(trainer.evaluate_model(last(finished).model, "", config)), Evaluated)[-1]
+    assert (trained.accuracy, trained.mean_reward) == (after.accuracy, after.mean_reward)
+
+
+def test_evaluating_with_an_adapter(tmp_path: Path) -> None:
+    events = run(tiny(tmp_path, train_type="lora", learning_rate=1e-2, max_steps=3, eval_steps=0))
+    after = only(events, Evaluated)[-1]
+    found = only(list(trainer.evaluate_model("starter", last(events).model, tiny(tmp_path))), Evaluated)[-1]
+    assert (found.accuracy, found.mean_reward, found.mean_length) == (
+        after.accuracy,
+        after.mean_reward,
+        after.mean_length,
+    )
+
+
+def test_evaluating_without_rows_is_a_fault(tmp_path: Path) -> None:
+    file = rows(tmp_path, [("1+1", "2"), ("2+2", "4")])
+    with pytest.raises(UserError, match="nothing to evaluate on"):
+        list(trainer.evaluate_model("starter", "", tiny(tmp_path, dataset=str(file), eval_fraction=0.0)))
+
+
+def test_a_policy_is_given_back_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    whole = Policy.close
+    monkeypatch.setattr(Policy, "close", lambda self: closed.append(whole(self)))
+    run(tiny(tmp_path, max_steps=1, eval_samples=0))
+    assert len(closed) == 1
+    assert closed[0] > 0
+
+
+def test_checkpoints_are_said_where_they_are(finished: list[Event]) -> None:
+    for event in only(finished, CheckpointSaved):
+        assert Path(event.folder) == Path(last(finished).run) / "checkpoints" / f"{event.step:06}"
+
+
+def test_a_note_is_part_of_the_record(tmp_path: Path) -> None:
+    file = rows(tmp_path, [(f"{a}+{a}", str(2 * a)) for a in (*range(11, 21), *range(11, 21))])
+    events = run(tiny(tmp_path, dataset=str(file), eval_fraction=0.1, max_steps=1, eval_samples=0))
+    assert only(events, Note)
+    lines = (tmp_path / "run" / "events.jsonl").read_text("utf-8").splitlines()
+    assert [from_json(line) for line in lines] == recorded(events)
+
+
+@pytest.mark.parametrize("rewards", ["accuracy", "flat"])
+def test_a_model_whose_weights_are_no_numbers_is_not_trained(
+    rewards: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its completions may all be alike, which alone would be no loss at all."""
+    from engine.grpo import policy
+
+    whole = policy.open_policy
+
+    def broken(config: TrainConfig) -> Any:
+        opened = yield from whole(config)
+        opened.put({name: array * mx.nan for name, array in opened.trainable().items()})
+        return opened
+
+    monkeypatch.setattr(policy, "open_policy", broken)
+    changes = (
+        {}
+        if rewards == "accuracy"
+        else reward_file(tmp_path, "    return [float(i) for i, _ in enumerate(completions)]")
+    )
+    with pytest.raises(UserError, match="not a number"):
+        run(tiny(tmp_path, eval_samples=0, **changes))

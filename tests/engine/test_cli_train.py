@@ -1,0 +1,206 @@
+"""The commands train and eval, as a person or a script calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from engine import jobs
+from engine.cli import run
+from engine.cli_train import save_when_stopped
+from engine.events import Event, Note, Progress, from_json
+from engine.grpo import config_file
+from engine.grpo.settings import TrainConfig
+from engine.training_events import TrainingPlanned, TrainingStarted
+
+ROOT = Path(__file__).parents[2]
+# A run of the starter that takes a second.
+SMALL = ["--set=batch_size=2", "--set=num_generations=4", "--set=eval_samples=4", "--set=save_steps=1"]
+
+STARTED = TrainingStarted("/runs/a b", "starter", "full", 200_000, 0, 400, False)
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a command line."""
+    with pytest.raises(SystemExit) as left:
+        run([str(word) for word in words])
+    captured = capsys.readouterr()
+    return int(left.value.code or 0), captured.out, captured.err
+
+
+@pytest.mark.parametrize("command", ["train", "eval"])
+def test_a_mistake_is_told_in_sentences_with_exit_status_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+) -> None:
+    status, out, said = call(capsys, command, "--set", "learnin_rate=1e-4")
+    assert (status, out) == (2, "")
+    assert said == "There is no setting learnin_rate.\nDid you mean learning_rate?\n"
+    broken = tmp_path / "broken.toml"
+    broken.write_text("seed = 1\n[[\n", "utf-8")
+    status, out, said = call(capsys, command, "--config", broken)
+    assert (status, out) == (2, "")
+    assert "line 2" in said
+    status, out, said = call(capsys, command, "--config", tmp_path)
+    assert status == 2
+    assert "give a file" in said
+    status, out, said = call(capsys, command, "--config", tmp_path / "none.toml", "--json")
+    assert status == 2
+    assert json.loads(out)["fault"] == "input"
+    assert said == ""
+
+
+def test_a_run_that_is_not_there_cannot_go_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name in (tmp_path, "nowhere"):
+        status, _, said = call(capsys, "train", "--resume", name)
+        assert status == 2
+        assert f"There is no training run {name}." in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_waits_for_the_next_event_and_says_how_to_go_on(number: signal.Signals) -> None:
+    closed: list[str] = []
+
+    def steps() -> Generator[Event, None, None]:
+        yield STARTED
+        try:
+            os.kill(os.getpid(), number)
+            closed.append("in the middle of a step")
+            yield Progress("Training", 1)
+            closed.append("a further step")
+        finally:
+            closed.append("saved")
+
+    before = signal.getsignal(number)
+    said: list[Event] = []
+    events = save_when_stopped(steps())
+    with pytest.raises(KeyboardInterrupt):
+        said.extend(events)
+    assert closed == ["in the middle of a step", "saved"]
+    assert signal.getsignal(number) == before
+
+
+def test_the_sentence_on_how_to_go_on_can_be_pasted() -> None:
+    def steps() -> Generator[Event, None, None]:
+        yield STARTED
+        os.kill(os.getpid(), signal.SIGINT)
+        yield Progress("Training", 1)
+
+    events = save_when_stopped(steps())
+    assert [next(events), next(events)] == [STARTED, Progress("Training", 1)]
+    note = next(events)
+    assert isinstance(note, Note)
+    assert note.text.endswith("mlx-grpo train --resume '/runs/a b'")
+    with pytest.raises(KeyboardInterrupt):
+        next(events)
+
+
+def test_a_second_signal_stops_at_once() -> None:
+    def steps() -> Generator[Event, None, None]:
+        yield STARTED
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError
+
+    with pytest.raises(KeyboardInterrupt):
+        list(save_when_stopped(steps()))
+
+
+def test_a_request_and_its_command_line_mean_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever file the environment names."""
+    monkeypatch.setenv("MLX_GRPO_CONFIG", "/elsewhere.toml")
+    settings = TrainConfig(model_name="m", clip_eps_high=0.28, columns={"gold": "answer"})
+    words = jobs.command_line(jobs.Train(settings, "run", dry_run=True))
+    assert words[:4] == ["train", "--resume", "run", "--dry-run"]
+    assignments = [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
+    assert config_file.load(words[words.index("--config") + 1], assignments) == settings
+    words = jobs.command_line(jobs.Evaluate("m", "a", settings))
+    assert words[:5] == ["eval", "--model", "m", "--adapter", "a"]
+    assert words[-1] == "--json"
+
+
+def test_a_run_from_the_command_line_and_the_model_it_leaves(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    status, out, said = call(capsys, "train", *SMALL, "--set=max_steps=2", "--set=run_name=first")
+    assert status == 0, said
+    run_folder = home / "Runs" / "first"
+    assert out == f"{run_folder / 'model'}\n"
+    assert said.count("\nstep ") == 2
+    assert "Before training: accuracy" in said
+    kept = config_file.load(str(run_folder / "config.toml"), [])
+    assert kept == config_file.load(
+        "starter", [word.removeprefix("--set=") for word in SMALL] + ["max_steps=2", "run_name=first"]
+    )
+    status, out, said = call(capsys, "eval", "--model", out.strip(), "--set=eval_samples=4")
+    assert status == 0, said
+    assert 0.0 <= float(out) <= 1.0
+    assert said.startswith("Evaluation: accuracy")
+    status, _, said = call(capsys, "train", *SMALL, "--set=max_steps=2", "--set=run_name=first")
+    assert status == 2
+    assert "exists already" in said
+
+
+def test_a_run_that_is_interrupted_is_saved_and_goes_on_under_its_own_settings(
+    capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    command = [sys.executable, "-m", "mlx_grpo", "train", *SMALL, "--set=run_name=a run", "--json"]
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(json.loads(line))
+            if lines[-1]["event"] == "step_finished":
+                process.send_signal(signal.SIGINT)
+                break
+        lines += [json.loads(line) for line in process.stdout]
+    assert process.returncode == 130
+    assert [line["event"] for line in lines[-2:]] == ["note", "cancelled"]
+    assert lines[-2]["text"].endswith(f"mlx-grpo train --resume '{home / 'Runs' / 'a run'}'")
+    last = max(line["step"] for line in lines if line["event"] == "step_finished")
+    events = jobs.start(jobs.Train(config_file.load(None, []), "a run"), jobs.Workbench())
+    for event in events:
+        if isinstance(event, TrainingStarted):
+            assert event.resumed
+            assert event.step >= last
+            break
+    events.close()  # type: ignore[attr-defined]
+
+
+def test_a_dry_run_prints_the_plan_and_all_settings_and_makes_nothing(
+    capsys: pytest.CaptureFixture[str], home: Path, tmp_path: Path
+) -> None:
+    status, out, said = call(capsys, "train", *SMALL, "--dry-run")
+    assert status == 0, said
+    assert "Memory      about" in said
+    assert "Time        about" in said
+    assert not (home / "Runs").exists()
+    file = tmp_path / "resolved.toml"
+    file.write_text(out, "utf-8")
+    assert config_file.load(str(file), []) == config_file.load(
+        "starter", [word.removeprefix("--set=") for word in SMALL]
+    )
+    status, out, _ = call(capsys, "train", "--config", file, "--dry-run", "--json")
+    assert status == 0
+    events = [from_json(line) for line in out.splitlines()]
+    planned = next(event for event in events if isinstance(event, TrainingPlanned))
+    assert planned.fits
+    assert planned.steps == 600
+    assert tomllib.loads(next(event.text for event in events if isinstance(event, Note)))["batch_size"] == 2
+
+
+def test_a_dry_run_without_model_and_data_says_that_there_is_no_forecast(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """As with the configurations of the original project, whose models and data are elsewhere."""
+    file = tmp_path / "original.toml"
+    file.write_text('model_name = "utils/mlx_model"\nnum_generations = 2\nmax_new_tokens = 32\n', "utf-8")
+    status, out, said = call(capsys, "train", "--config", file, "--dry-run")
+    assert status == 0, said
+    assert "no forecast" in said
+    assert 'model_name = "utils/mlx_model"' in out
