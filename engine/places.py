@@ -41,6 +41,11 @@ def models_folder() -> Path:
     return _place(platformdirs.user_data_dir(_APP, appauthor=False), "Models")
 
 
+def runs_folder() -> Path:
+    """Where training runs live."""
+    return _place(platformdirs.user_data_dir(_APP, appauthor=False), "Runs")
+
+
 def unfinished_folder() -> Path:
     """Notes on folders that are being made, for the case that the program dies."""
     return _place(platformdirs.user_data_dir(_APP, appauthor=False), "Unfinished")

@@ -146,7 +146,7 @@ class RunFolder:
 
 def runs_folder(output_dir: str = "") -> Path:
     """Where runs are: the given folder, or the program's own."""
-    return places.expand(output_dir).absolute() if output_dir else places.models_folder().with_name("Runs")
+    return places.expand(output_dir).absolute() if output_dir else places.runs_folder()
 
 
 def create(config: TrainConfig) -> RunFolder:
