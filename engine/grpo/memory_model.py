@@ -24,8 +24,8 @@ _KEPT_SCORES, _KEPT_SHARED_SCORES = 0.9, 2.3
 _LAYER_GRADIENT = 4.1
 # Arrays of logits: of all tokens where they fit into one chunk, else of a chunk.
 _LOGITS, _LOGITS_CHUNK = 3.3, 10.9
-# Where the head is trained, the share of its chunks whose gradients are there at once.
-_HEAD_GRADIENTS = 0.46
+# Where the head is trained in chunks: their gradients' sum, the next one's and the two added.
+_HEAD_GRADIENTS = 3.0
 # The share of a model's gradients that is there at the peak, which comes before all layers have theirs.
 _GRADIENTS_AT_PEAK = 0.5
 # While a token is sampled: arrays of logits, and layers whose cache is there twice.
@@ -147,7 +147,7 @@ def _head(shape: Shape, width: int, scored: int, full: bool) -> float:
     chunk = max(16, CHUNK_BYTES // (4 * shape.vocabulary))
     if scored <= chunk:
         return _LOGITS * 4 * scored * shape.vocabulary
-    gradients = math.ceil(scored / chunk) * shape.vocabulary * shape.hidden * width if full else 0
+    gradients = shape.vocabulary * shape.hidden * width if full else 0
     return _LOGITS_CHUNK * 4 * chunk * shape.vocabulary + _HEAD_GRADIENTS * gradients
 
 
