@@ -29,7 +29,7 @@ class TrainConfig(TaskSettings):
     max_completion_length: int = setting(
         1024,
         "Completion limit",
-        "Caps the longest completion as well; the constant that dr_grpo divides by.",
+        "Caps the longest completion as well; dr_grpo divides by the smaller of the two.",
         "Rollouts",
         ge=1,
         le=1 << 20,
