@@ -106,6 +106,11 @@ class SplitModel:
         return logits
 
 
+def chunk_size(vocabulary: int) -> int:
+    """The tokens whose logits are there at once."""
+    return max(16, CHUNK_BYTES // (4 * vocabulary))
+
+
 def of_tokens(
     head: Callable[[mx.array], mx.array],
     hidden: mx.array,
@@ -129,7 +134,7 @@ def of_tokens(
             logits = logits * (1.0 / temperature)
         return mx.take_along_axis(logits, tokens[:, None], axis=-1)[:, 0] - mx.logsumexp(logits, axis=-1)
 
-    size = max(16, CHUNK_BYTES // (4 * vocabulary))
+    size = chunk_size(vocabulary)
     if len(tokens) <= size:
         return chosen(hidden, tokens)
     if weights is not None:

@@ -30,10 +30,8 @@ _HEAD_GRADIENTS = 3.0
 _GRADIENTS_AT_PEAK = 0.5
 # While a token is sampled: arrays of logits, and layers whose cache is there twice.
 _SAMPLED_LOGITS, _COPIED_LAYERS = 4.3, 2
-# A completion's cache grows by this many tokens.
-_CACHE_STEP = 64
-# Prompts are read in pieces of this many tokens, with this many arrays of attention weights.
-_PIECE, _READ_SCORES = 512, 1.5
+# While a piece of a prompt is read: arrays of attention weights.
+_READ_SCORES = 1.5
 ROWS_AT_ONCE = 64
 """Rows that an evaluation answers side by side where `rollout_batch_size` does not say."""
 
@@ -142,9 +140,9 @@ def _activations(config: TrainConfig, shape: Shape, width: int, prompt: int, par
 
 def _head(shape: Shape, width: int, scored: int, full: bool) -> float:
     """Bytes of logits and their gradients, which are float32, for this many tokens."""
-    from engine.grpo.logprobs import CHUNK_BYTES
+    from engine.grpo.logprobs import chunk_size
 
-    chunk = max(16, CHUNK_BYTES // (4 * shape.vocabulary))
+    chunk = chunk_size(shape.vocabulary)
     if scored <= chunk:
         return _LOGITS * 4 * scored * shape.vocabulary
     gradients = shape.vocabulary * shape.hidden * width if full else 0
@@ -168,8 +166,11 @@ def _rollout(
     config: TrainConfig, shape: Shape, width: int, prompt: int, groups: int, generations: int, longest: int
 ) -> tuple[int, int]:
     """Bytes of the KV cache and of a whole rollout of this many groups."""
+    from engine.grpo.rollout import PIECE
+    from engine.grpo.shared_prompts import GROWTH
+
     token = 2 * shape.key_width * width
-    grown = 1 + _CACHE_STEP * math.ceil((longest - 1) / _CACHE_STEP)
+    grown = 1 + GROWTH * math.ceil((longest - 1) / GROWTH)
     if config.share_prompts:
         read, rows = groups * prompt, groups * generations
         own = rows * grown
@@ -178,7 +179,7 @@ def _rollout(
         groups, read, rows = 1, 0, generations
         own = rows * (prompt + grown)
     kv_cache = shape.layers * token * (read + own)
-    piece = groups * min(prompt, _PIECE)
+    piece = groups * min(prompt, PIECE)
     reading = shape.layers * token * groups * prompt + width * piece * (
         _LAYER_GRADIENT * shape.inner + 2 * shape.hidden + _READ_SCORES * shape.heads * prompt
     )

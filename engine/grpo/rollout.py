@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 # Rows that have ended are dropped once they make up this share: each time costs a copy of the cache.
 _WORTH_DROPPING = 0.25
-# Prompts are read in pieces of this many tokens a prompt.
-_PIECE = 512
+PIECE = 512
+"""Prompts are read in pieces of this many tokens a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +213,8 @@ class _Wave:
         rest = [prompt[:-1] for prompt in self._prompts]
         if not self._policy.shares_prompts:
             cache: list[Any] = make_prompt_cache(model)
-            for start in range(0, len(rest[0]), _PIECE):
-                model(mx.array(rest[0][start : start + _PIECE])[None], cache=cache)
+            for start in range(0, len(rest[0]), PIECE):
+                model(mx.array(rest[0][start : start + PIECE])[None], cache=cache)
                 mx.eval([layer.state for layer in cache])
                 yield Progress("Reading prompts", start, len(rest[0]), "tokens")
             for layer in cache:
@@ -226,8 +226,8 @@ class _Wave:
         for row, ids in zip(padded, rest, strict=True):
             row[: len(ids)] = ids
         layers = [KVCache() for _ in model.layers]
-        for start in range(0, longest, _PIECE):
-            model(mx.array(padded[:, start : start + _PIECE]), cache=layers)
+        for start in range(0, longest, PIECE):
+            model(mx.array(padded[:, start : start + PIECE]), cache=layers)
             mx.eval([layer.state for layer in layers])
             yield Progress("Reading prompts", start, longest, "tokens")
         known = mx.array(lengths)

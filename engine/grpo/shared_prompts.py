@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlx.core as mx
 
-if TYPE_CHECKING:
-    pass
-
-# MLX's copies of a cache's buffer are fewer where it grows in larger pieces.
-_GROWTH = 64
+GROWTH = 64
+"""Tokens by which a cache's buffer grows: MLX copies it each time."""
 
 
 class PromptCache:
@@ -127,7 +124,7 @@ class CompletionCache:
         room = self.keys.shape[2]
         if self.count + more <= room:
             return
-        added = (more + _GROWTH - 1) // _GROWTH * _GROWTH
+        added = (more + GROWTH - 1) // GROWTH * GROWTH
 
         def longer(array: mx.array) -> mx.array:
             *front, _, width = array.shape
