@@ -23,29 +23,9 @@ from engine.events import Event, Note, Progress, from_json
 from engine.grpo import checkpoint, config_file, trainer
 from engine.grpo.settings import TrainConfig
 from engine.training_events import CheckpointSaved, Evaluated, StepFinished, TrainingFinished, TrainingStarted
+from tests.engine.grpo.runs import tiny
 
 ROOT = Path(__file__).parents[3]
-TINY: dict[str, Any] = {
-    "model_name": "starter",
-    "precision": "float32",
-    "train_type": "full",
-    "dataset": "arithmetic",
-    "system_prompt": "",
-    "completion_prefill": "",
-    "max_prompt_length": 64,
-    "rewards": ["accuracy", "strict_format"],
-    "reward_weights": [1.0, 0.4],
-    "batch_size": 4,
-    "gradient_accumulation_steps": 1,
-    "num_generations": 4,
-    "max_new_tokens": 32,
-    "learning_rate": 1e-3,
-    "max_grad_norm": 1.0,
-    "max_steps": 4,
-    "eval_steps": 2,
-    "eval_samples": 20,
-    "save_steps": 2,
-}
 HARD: dict[str, Any] = {
     "train_type": "lora",
     "lora_dropout": 0.1,
@@ -57,10 +37,6 @@ HARD: dict[str, Any] = {
 }
 _TIMES = ("elapsed", "seconds", "rollout_seconds", "reward_seconds", "update_seconds", "peak_memory")
 Cut = Callable[[list[Event]], bool]
-
-
-def tiny(folder: Path, name: str, **changes: Any) -> TrainConfig:
-    return TrainConfig(**TINY | {"output_dir": str(folder), "run_name": name} | changes)
 
 
 def timeless(event: Any) -> Event:

@@ -22,27 +22,13 @@ from engine.grpo.rewards import RewardSet
 from engine.grpo.settings import TrainConfig
 from engine.grpo.steps import StepResult
 from engine.grpo.update import Updater
+from tests.engine.grpo import runs
 
 _NUMBERS = st.integers(0, 2**31 - 1)
 
 
 def tiny(**changes: Any) -> TrainConfig:
-    settings: dict[str, Any] = {
-        "model_name": "starter",
-        "precision": "float32",
-        "train_type": "full",
-        "dataset": "arithmetic",
-        "system_prompt": "",
-        "completion_prefill": "",
-        "max_prompt_length": 64,
-        "rewards": ["accuracy", "strict_format"],
-        "reward_weights": [1.0, 0.4],
-        "batch_size": 4,
-        "gradient_accumulation_steps": 1,
-        "num_generations": 4,
-        "max_new_tokens": 32,
-    }
-    return TrainConfig(**settings | changes)
+    return TrainConfig(**runs.TINY | changes)
 
 
 def result_of(events: Any) -> Any:

@@ -11,67 +11,19 @@ import mlx.core as mx
 import pytest
 
 from engine import config as settings
-from engine import errors
 from engine.errors import UserError
 from engine.events import Event, ModelLoaded, Note, Progress, from_json
-from engine.grpo import checkpoint, config_file, trainer
+from engine.grpo import checkpoint, trainer
 from engine.grpo.policy import Policy
 from engine.grpo.settings import TrainConfig
 from engine.session import open_session
 from engine.training_events import CheckpointSaved, Evaluated, StepFinished, TrainingFinished, TrainingStarted
-
-TINY: dict[str, Any] = {
-    "model_name": "starter",
-    "precision": "float32",
-    "train_type": "full",
-    "dataset": "arithmetic",
-    "system_prompt": "",
-    "completion_prefill": "",
-    "max_prompt_length": 64,
-    "rewards": ["accuracy", "strict_format"],
-    "reward_weights": [1.0, 0.4],
-    "batch_size": 4,
-    "gradient_accumulation_steps": 1,
-    "num_generations": 4,
-    "max_new_tokens": 32,
-    "learning_rate": 1e-3,
-    "max_grad_norm": 1.0,
-    "max_steps": 4,
-    "eval_steps": 2,
-    "eval_samples": 20,
-    "save_steps": 2,
-}
-
-
-def tiny(folder: Path, name: str = "run", **changes: Any) -> TrainConfig:
-    return TrainConfig(**TINY | {"output_dir": str(folder), "run_name": name} | changes)
-
-
-def run(config: TrainConfig) -> list[Event]:
-    return list(trainer.train(config))
+from tests.engine.grpo.runs import last, only, returned, rows, run, tiny
 
 
 def recorded(events: list[Event]) -> list[Event]:
     """What belongs into a run's record."""
     return [event for event in events if not isinstance(event, Progress | ModelLoaded)]
-
-
-def last(events: list[Event]) -> TrainingFinished:
-    assert isinstance(events[-1], TrainingFinished)
-    return events[-1]
-
-
-def only(events: list[Event], kind: type[Any]) -> list[Any]:
-    return [event for event in events if isinstance(event, kind)]
-
-
-def returned(events: Any) -> Any:
-    """What a generator of events returns at its end."""
-    while True:
-        try:
-            next(events)
-        except StopIteration as end:
-            return end.value
 
 
 @pytest.fixture(scope="module")
@@ -249,138 +201,12 @@ def test_waiting_between_events_is_not_the_runs_time(tmp_path: Path) -> None:
     assert event.elapsed <= time.monotonic() - began - waited
 
 
-def rows(folder: Path, pairs: list[tuple[str, str]]) -> Path:
-    file = folder / "rows.jsonl"
-    file.write_text("".join(json.dumps({"question": q, "answer": a}) + "\n" for q, a in pairs), "utf-8")
-    return file
-
-
-def reward_file(folder: Path, body: str) -> dict[str, Any]:
-    file = folder / "judge.py"
-    file.write_text(f"def judge(completions, **columns):\n{body}\n", "utf-8")
-    return {"rewards": ["judge"], "reward_weights": [], "reward_file": str(file)}
-
-
-def fault_of(kind: str, folder: Path) -> dict[str, Any]:
-    """Settings with this fault."""
-    (folder / "empty.jsonl").write_text("", "utf-8")
-    good = rows(folder, [(f"{a}+{a}", str(2 * a)) for a in range(11, 31)])
-    bad = folder / "bad.jsonl"
-    bad.write_text(good.read_text("utf-8") + '{"question": 1, "ans\n', "utf-8")
-    bodies = {
-        "syntax error": "    return [",
-        "reward raises": "    raise KeyError('x')",
-        "wrong number of rewards": "    return [1.0]",
-    }
-    if kind in bodies:
-        return reward_file(folder, bodies[kind])
-    changes: dict[str, dict[str, Any]] = {
-        "empty data": {"dataset": str(folder / "empty.jsonl")},
-        "missing data": {"dataset": str(folder / "missing.jsonl")},
-        "bad row": {"dataset": str(bad)},
-        "missing column": {"dataset": str(good), "prompt_column": "nothing"},
-        "no such reward": {"rewards": ["kindness"], "reward_weights": []},
-        "missing model": {"model_name": str(folder / "missing")},
-        "long prompts": {"max_prompt_length": 3, "eval_samples": 0},
-        "no such module": {"train_type": "lora", "lora_keys": ["self_attn.nothing"]},
-    }
-    return changes[kind]
-
-
-FAULTS = (
-    "empty data",
-    "missing data",
-    "bad row",
-    "missing column",
-    "no such reward",
-    "syntax error",
-    "reward raises",
-    "wrong number of rewards",
-    "missing model",
-    "long prompts",
-    "no such module",
-)
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_explained_and_nothing_is_left(fault: str, tmp_path: Path) -> None:
-    from engine.cli import run as command
-
-    config = tiny(tmp_path / "runs", **fault_of(fault, tmp_path))
-    with pytest.raises((UserError, OSError)) as raised:
-        run(config)
-    said = errors.explain(raised.value)
-    assert all((said.what, said.why, said.remedy))
-    assert said.fault == "input"
-    assert not (tmp_path / "runs" / "run").exists()
-    file = tmp_path / "settings.toml"
-    file.write_text(config_file.to_toml(config), "utf-8")
-    with pytest.raises(SystemExit, match="2"):
-        command(["train", "--config", str(file)])
-    assert not (tmp_path / "runs" / "run").exists()
-
-
-def test_closing_before_the_first_step_leaves_nothing(tmp_path: Path) -> None:
-    for wanted in ("Starting the engine", "Evaluating"):
-        events = trainer.train(tiny(tmp_path))
-        for event in events:
-            if isinstance(event, Progress) and event.what == wanted:
-                break
-        events.close()  # type: ignore[attr-defined]
-        assert not (tmp_path / "run").exists()
-    assert last(run(tiny(tmp_path))).step == 4
-
-
 def test_a_name_is_not_taken_twice(finished: list[Event]) -> None:
     folder = Path(last(finished).run)
     before = (folder / "events.jsonl").read_bytes()
     with pytest.raises(UserError, match="exists already"):
         run(tiny(folder.parent))
     assert (folder / "events.jsonl").read_bytes() == before
-
-
-def test_a_policy_that_runs_away_is_stopped(tmp_path: Path) -> None:
-    events: list[Event] = []
-    config = tiny(tmp_path, kl_coeff=0.01, max_kl=1e-4, learning_rate=5e-3, save_steps=1, eval_samples=0)
-    with pytest.raises(UserError, match="moved too far") as raised:  # noqa: PT012  what came before it is wanted
-        for event in trainer.train(config):
-            events.append(event)  # noqa: PERF402  kept although an error ends the list
-    done = only(events, StepFinished)[-1].step
-    newest, notes = checkpoint.latest(tmp_path / "run" / "checkpoints")
-    assert newest is not None
-    assert newest.name == f"{done:06}"
-    assert not notes
-    assert str(newest) in raised.value.why
-
-
-@pytest.mark.parametrize("iterations", [1, 2])
-def test_weights_that_are_no_numbers_never_reach_a_checkpoint(
-    iterations: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The gradient's norm is made NaN in the third step, as an overflow makes it."""
-    from engine.grpo.update import Updater
-
-    whole = Updater._gradients
-    calls = {"steps": 0}
-
-    def broken(self: Updater, *arguments: Any) -> Any:
-        loss, metrics, gradients = whole(self, *arguments)
-        return loss * (mx.nan if calls["steps"] == 2 else 1.0), metrics, gradients
-
-    monkeypatch.setattr(Updater, "_gradients", broken)
-    config = tiny(tmp_path, save_steps=1, eval_samples=0, num_iterations=iterations)
-    with pytest.raises(UserError, match="not a number") as raised:  # noqa: PT012  the steps before it are counted
-        for event in trainer.train(config):
-            calls["steps"] += isinstance(event, StepFinished)
-    newest, _ = checkpoint.latest(tmp_path / "run" / "checkpoints")
-    assert newest is not None
-    assert newest.name == "000002"
-    assert str(newest) in raised.value.why
-    weights = checkpoint.load(newest).tensors["weights"]
-    assert all(bool(mx.isfinite(array).all().item()) for array in weights.values())
-    monkeypatch.undo()
-    *_, end = trainer.train(config, tmp_path / "run")
-    assert isinstance(end, TrainingFinished)
 
 
 def test_evaluating_a_model_is_the_evaluation_before(finished: list[Event]) -> None:
@@ -403,12 +229,6 @@ def test_evaluating_with_an_adapter(tmp_path: Path) -> None:
     )
 
 
-def test_evaluating_without_rows_is_a_fault(tmp_path: Path) -> None:
-    file = rows(tmp_path, [("1+1", "2"), ("2+2", "4")])
-    with pytest.raises(UserError, match="nothing to evaluate on"):
-        list(trainer.evaluate_model("starter", "", tiny(tmp_path, dataset=str(file), eval_fraction=0.0)))
-
-
 def test_a_policy_is_given_back_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
     whole = Policy.close
@@ -429,27 +249,3 @@ def test_a_note_is_part_of_the_record(tmp_path: Path) -> None:
     assert only(events, Note)
     lines = (tmp_path / "run" / "events.jsonl").read_text("utf-8").splitlines()
     assert [from_json(line) for line in lines] == recorded(events)
-
-
-@pytest.mark.parametrize("rewards", ["accuracy", "flat"])
-def test_a_model_whose_weights_are_no_numbers_is_not_trained(
-    rewards: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its completions may all be alike, which alone would be no loss at all."""
-    from engine.grpo import policy
-
-    whole = policy.open_policy
-
-    def broken(config: TrainConfig) -> Any:
-        opened = yield from whole(config)
-        opened.put({name: array * mx.nan for name, array in opened.trainable().items()})
-        return opened
-
-    monkeypatch.setattr(policy, "open_policy", broken)
-    changes = (
-        {}
-        if rewards == "accuracy"
-        else reward_file(tmp_path, "    return [float(i) for i, _ in enumerate(completions)]")
-    )
-    with pytest.raises(UserError, match="not a number"):
-        run(tiny(tmp_path, eval_samples=0, **changes))
