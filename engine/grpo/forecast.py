@@ -234,7 +234,7 @@ def seconds_per_step(config: TrainConfig, shape: Shape, machine: Machine, prompt
     passes += int(config.kl_coeff > 0)
     computed = written + (read if config.share_prompts else read * generations)
     one = 2 * shape.active_parameters
-    _, layer = kept_values(config, shape, prompt, groups, generations)
+    _, layer, _ = kept_values(config, shape, prompt, groups, generations)
     width = shape.computing_width(config.precision)
     passed = (width * shape.layers * layer + 4 * written * shape.vocabulary) / machine.passing_rate
     update = config.num_iterations * (passes * computed * one / machine.rate + _PASSED_IN_UPDATE * passed)

@@ -14,13 +14,14 @@ import mlx.core as mx
 from mlx.utils import tree_flatten, tree_unflatten
 
 from engine.errors import UserError
+from engine.grpo.exponentials import log_shares
 
 if TYPE_CHECKING:
     from mlx.nn.layers.base import Module
 
 _BODIES = ("model", "transformer", "backbone")
-# A chunk of float32 logits takes at most this many bytes.
-CHUNK_BYTES = 4 * 1024**2
+# Tokens whose logits are there at once: at least so many, or as many as give logits of so many bytes.
+_CHUNK_TOKENS, CHUNK_BYTES = 64, 1024**2
 
 
 class Weights:
@@ -106,9 +107,12 @@ class SplitModel:
         return logits
 
 
-def chunk_size(vocabulary: int) -> int:
-    """The tokens whose logits are there at once."""
-    return max(16, CHUNK_BYTES // (4 * vocabulary))
+def chunk_size(vocabulary: int, width: int) -> int:
+    """The tokens whose logits are there at once.
+
+    They grow with the width of the hidden states, so that logits stay smaller than the head that makes them.
+    """
+    return max(_CHUNK_TOKENS, width // 8, CHUNK_BYTES // (4 * vocabulary))
 
 
 def of_tokens(
@@ -118,6 +122,8 @@ def of_tokens(
     temperature: float,
     vocabulary: int,
     weights: Weights | None,
+    *,
+    gradient: bool = True,
 ) -> mx.array:
     """Natural-log probabilities (count,) of `tokens` (count,) given the hidden states before them (count, width).
 
@@ -126,17 +132,21 @@ def of_tokens(
         temperature: logits are divided by it.
         weights: the head's trainable weights; None where it is frozen. Its chunks are computed a second time for the
             gradient; those of a frozen head give their gradient along the way.
+        gradient: whether one is taken.
     """
 
     def chosen(hidden: mx.array, tokens: mx.array) -> mx.array:
         logits = head(hidden[None])[0].astype(mx.float32)
         if temperature != 1.0:
             logits = logits * (1.0 / temperature)
-        return mx.take_along_axis(logits, tokens[:, None], axis=-1)[:, 0] - mx.logsumexp(logits, axis=-1)
+        shares: Any = log_shares(logits, tokens)
+        return shares  # type: ignore[no-any-return]
 
-    size = chunk_size(vocabulary)
+    size = chunk_size(vocabulary, hidden.shape[-1])
     if len(tokens) <= size:
         return chosen(hidden, tokens)
+    if not gradient:
+        return _in_chunks(chosen, hidden, tokens, size)
     if weights is not None:
         return _recomputed(chosen, weights, size)(hidden, tokens)
     return _in_chunks(_with_gradient(chosen), hidden, tokens, size)
@@ -161,6 +171,8 @@ def _with_gradient(chosen: Callable[[mx.array, mx.array], mx.array]) -> Callable
     @mx.custom_function
     def values_and_slopes(hidden: mx.array, tokens: mx.array) -> tuple[mx.array, mx.array]:
         (values,), (slopes,) = mx.vjp(lambda states: chosen(states, tokens), [hidden], [mx.ones(len(tokens))])
+        # A chunk is over when its gradient is there too, or the logits of several wait for it.
+        (values,) = mx.depends([values], [slopes])
         return values, slopes
 
     @values_and_slopes.vjp

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from engine.grpo.settings import TrainConfig
 
 # Arrays kept for the gradient, per token and layer, of the widths of the residual stream and of the inner layer.
-_KEPT_WIDTH, _KEPT_INNER = 2.1, 5.5
-# Attention weights kept: of tokens in one piece, and of completions to a shared prompt and to themselves.
-_KEPT_SCORES, _KEPT_SHARED_SCORES = 0.9, 2.3
-# Arrays of one layer's gradient while it is computed, per token.
-_LAYER_GRADIENT = 4.1
+_KEPT_WIDTH, _KEPT_INNER = 2.9, 2.7
+# Arrays of one layer's gradient while it is computed: per token, and of attention weights, which are computed again.
+_LAYER_GRADIENT, _GRADIENT_SCORES = 1.7, 1.7
+# What a recomputed layer holds while its gradient is taken, in what it would have kept.
+_RECOMPUTED = 1.6
 # Arrays of logits: of all tokens where they fit into one chunk, else of a chunk.
-_LOGITS, _LOGITS_CHUNK = 3.3, 10.9
+_LOGITS, _LOGITS_CHUNK = 3.3, 9.3
 # Where the head is trained in chunks: their gradients' sum, the next one's and the two added.
-_HEAD_GRADIENTS = 3.0
+_HEAD_GRADIENTS = 2.3
 # The share of a model's gradients that is there at the peak, which comes before all layers have theirs.
 _GRADIENTS_AT_PEAK = 0.5
 # While a token is sampled: arrays of logits, and layers whose cache is there twice.
 _SAMPLED_LOGITS, _COPIED_LAYERS = 4.3, 2
-# While a piece of a prompt is read: arrays of attention weights.
-_READ_SCORES = 1.5
+# While a piece of a prompt is read: arrays of the inner width, and of attention weights.
+_READ_INNER, _READ_SCORES = 4.1, 1.5
 ROWS_AT_ONCE = 64
 """Rows that an evaluation answers side by side where `rollout_batch_size` does not say."""
 
@@ -111,29 +111,31 @@ def packed(config: TrainConfig, prompt: int) -> tuple[int, int]:
     return min(parts, config.prompts_per_step * count), size
 
 
-def kept_values(config: TrainConfig, shape: Shape, prompt: int, parts: int, size: int) -> tuple[int, float]:
-    """Tokens of `parts` groups of `size` completions, and how many numbers one layer keeps of them for the gradient."""
+def kept_values(config: TrainConfig, shape: Shape, prompt: int, parts: int, size: int) -> tuple[int, float, float]:
+    """Tokens of `parts` groups of `size` completions, the numbers a layer keeps of them, and the scores it computes."""
+    from engine.grpo.attention import BLOCK
+
     completion = config.longest_completion
     before = prompt - 1
     if config.share_prompts:
         scored = parts * size * completion
         tokens = parts * before + scored
-        scores = _KEPT_SCORES * parts * prompt**2 + _KEPT_SHARED_SCORES * scored * (prompt + completion)
+        scores = scored * (prompt + completion)
     else:
         tokens = parts * size * (before + completion)
-        scores = _KEPT_SCORES * parts * size * (prompt + completion) ** 2
+        scores = tokens * min(BLOCK, prompt + completion)
     widths = _KEPT_WIDTH * shape.attention_width + _KEPT_INNER * shape.inner
-    return tokens, tokens * widths + shape.heads * scores
+    return tokens, tokens * widths, float(shape.heads * scores)
 
 
 def _activations(config: TrainConfig, shape: Shape, width: int, prompt: int, parts: int, size: int, full: bool) -> int:
     """Bytes of the largest micro-batch beside weights and gradients."""
-    tokens, layer = kept_values(config, shape, prompt, parts, size)
-    gradient = _LAYER_GRADIENT * tokens * (shape.hidden + 3 * shape.inner)
+    tokens, layer, scores = kept_values(config, shape, prompt, parts, size)
+    gradient = _LAYER_GRADIENT * tokens * (shape.hidden + 3 * shape.inner) + _GRADIENT_SCORES * scores * 4 / width
     kept = shape.layers * layer
     if config.gradient_checkpointing:
         kept = shape.layers * (tokens * shape.hidden + 2 * shape.key_width * parts * prompt)
-        gradient += layer
+        gradient += _RECOMPUTED * layer
     scored = parts * size * config.longest_completion
     return int(width * kept + max(width * gradient, _head(shape, width, scored, full)))
 
@@ -142,7 +144,7 @@ def _head(shape: Shape, width: int, scored: int, full: bool) -> float:
     """Bytes of logits and their gradients, which are float32, for this many tokens."""
     from engine.grpo.logprobs import chunk_size
 
-    chunk = chunk_size(shape.vocabulary)
+    chunk = chunk_size(shape.vocabulary, shape.hidden)
     if scored <= chunk:
         return _LOGITS * 4 * scored * shape.vocabulary
     gradients = shape.vocabulary * shape.hidden * width if full else 0
@@ -181,7 +183,7 @@ def _rollout(
     kv_cache = shape.layers * token * (read + own)
     piece = groups * min(prompt, PIECE)
     reading = shape.layers * token * groups * prompt + width * piece * (
-        _LAYER_GRADIENT * shape.inner + 2 * shape.hidden + _READ_SCORES * shape.heads * prompt
+        _READ_INNER * shape.inner + 2 * shape.hidden + _READ_SCORES * shape.heads * prompt
     )
     sampling = kv_cache + _COPIED_LAYERS * token * own + _SAMPLED_LOGITS * 4 * rows * shape.vocabulary
     return kv_cache, int(max(reading, sampling))

@@ -15,7 +15,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 from engine import library
 from engine.errors import UserError, in_short
 from engine.events import Event, Note
-from engine.grpo import shared_prompts
+from engine.grpo import lean_layers, shared_prompts
 from engine.grpo.logprobs import SplitModel
 from engine.grpo.settings import TrainConfig
 from engine.grpo.shared_prompts import CompletionCache, PromptCache
@@ -46,6 +46,7 @@ class Policy:
             self._prepare(config)
         else:
             self.model.freeze()
+        lean_layers.install(self.model)
         self.model.eval()
         self.split = SplitModel(self.model)
         self.vocabulary = int(self.split.head(self._some_hidden()).shape[-1])

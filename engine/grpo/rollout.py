@@ -15,6 +15,7 @@ import mlx.core as mx
 import numpy as np
 
 from engine.events import Event, Progress
+from engine.grpo.exponentials import exp, logsumexp
 from engine.grpo.settings import TrainConfig
 from engine.grpo.shared_prompts import CompletionCache
 
@@ -63,14 +64,14 @@ class Sampler:
         logits = logits.astype(mx.float32)
         drawn_from = logits * (1.0 / self._temperature)
         scored = drawn_from if self._scored_as_drawn else logits
-        scored_sum = mx.logsumexp(scored, axis=-1)
+        scored_sum = logsumexp(scored)
         if self._greedy:
             tokens = mx.argmax(logits, axis=-1)
             logprobs = _at(scored, tokens) - scored_sum
             return tokens, logprobs, logprobs
-        drawn_sum = scored_sum if self._scored_as_drawn else mx.logsumexp(drawn_from, axis=-1)
+        drawn_sum = scored_sum if self._scored_as_drawn else logsumexp(drawn_from)
         candidates, kept = self._filtered(drawn_from - drawn_sum[:, None])
-        cumulative = mx.cumsum(mx.exp(kept), axis=-1)
+        cumulative = mx.cumsum(exp(kept), axis=-1)
         total = cumulative[:, -1]
         # The first token whose cumulative probability is above the number: never one of probability 0.
         chosen = (cumulative <= (uniform * total)[:, None]).sum(axis=-1)
@@ -99,7 +100,7 @@ class Sampler:
         if self._min_p > 0.0:
             some = mx.where(_reaches(some, self._min_p), some, -mx.inf)
         if self._top_p < 1.0:
-            shares = mx.exp(some)
+            shares = exp(some)
             # A token stays while those likelier than it do not reach the share.
             some = mx.where(mx.cumsum(shares, axis=-1) - shares < self._top_p, some, -mx.inf)
         return candidates, some

@@ -157,7 +157,7 @@ class Updater:
             return None
         with self._policy.reference():
             self._model.eval()
-            found = self.token_logprobs(self._arrays(batch, None))
+            found = self.token_logprobs(self._arrays(batch, None), gradient=False)
             mx.eval(found)
         self._model.train()
         return found
@@ -167,7 +167,7 @@ class Updater:
         if not again:
             del self._old[number:]
             self._model.eval()
-            self._old.append(self.token_logprobs(arrays))
+            self._old.append(self.token_logprobs(arrays, gradient=False))
             mx.eval(self._old[number])
             self._model.train()
         return self._old[number]
@@ -220,8 +220,12 @@ class Updater:
         )
         return loss * share, metrics
 
-    def token_logprobs(self, arrays: dict[str, mx.array]) -> mx.array:
-        """Log-probabilities (rows, time) of the completions' tokens under the model as it is; 0 at padding."""
+    def token_logprobs(self, arrays: dict[str, mx.array], *, gradient: bool = True) -> mx.array:
+        """Log-probabilities (rows, time) of the completions' tokens under the model as it is; 0 at padding.
+
+        Args:
+            gradient: whether one is taken.
+        """
         policy, config = self._policy, self._config
         inputs, spots = arrays["inputs"], arrays["spots"]
         if policy.shares_prompts:
@@ -243,6 +247,7 @@ class Updater:
             config.temperature if config.policy_temperature == "sampling" else 1.0,
             policy.vocabulary,
             self._head,
+            gradient=gradient,
         )
         # One more entry stands for all padding.
         return mx.concatenate([flat, mx.zeros(1)])[arrays["places"]]
