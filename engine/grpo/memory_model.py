@@ -166,7 +166,7 @@ def _rollout(
     config: TrainConfig, shape: Shape, width: int, prompt: int, groups: int, generations: int, longest: int
 ) -> tuple[int, int]:
     """Bytes of the KV cache and of a whole rollout of this many groups."""
-    from engine.grpo.rollout import PIECE
+    from engine.grpo.rows import PIECE
     from engine.grpo.shared_prompts import GROWTH
 
     token = 2 * shape.key_width * width
