@@ -257,7 +257,7 @@ class _Batch:
         if self._cache.length >= self._limit and self._cache.unused(places):
             return True
         waiting = len(self._active) - self._waiting
-        return 0 < waiting and min(waiting, _WORTH_CHANGING * self._most) <= len(self._joining(places))
+        return waiting > 0 and min(waiting, _WORTH_CHANGING * self._most) <= len(self._joining(places))
 
     def _joining(self, places: list[int]) -> range:
         """The completions that find room beside the rows at these places."""

@@ -1,4 +1,4 @@
-"""Which prompt each row of a batch continues and where its own tokens begin. Plain indexes: knows no keys, no values."""
+"""Which prompt each row of a batch continues and where its own tokens begin. Knows no keys and no values."""
 
 from __future__ import annotations
 

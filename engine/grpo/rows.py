@@ -5,6 +5,7 @@ Rows are few and change all the time; a row joins at any moment, and what it has
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Generator, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ import mlx.core as mx
 import numpy as np
 
 from engine.events import Event, Progress
-from engine.grpo.shared_prompts import CompletionCache, RowLayout
+from engine.grpo.row_layout import RowLayout
+from engine.grpo.shared_prompts import CompletionCache
 
 PIECE = 512
 """Prompts are read in pieces of this many tokens a prompt."""
@@ -50,10 +52,10 @@ class SharedRows:
         if layers is None:
             self.layers = CompletionCache.of_rows(read, layout)
             return
-        for layer, known in zip(layers, read or [None] * len(layers), strict=True):
+        for layer, known in zip(layers, read or itertools.repeat(None), strict=False):
             layer.join(known, len(numbers), layout)
 
-    def keep(self, places: Sequence[int], waiting: Collection[int]) -> None:
+    def keep(self, places: list[int], waiting: Collection[int]) -> None:
         """Go on with the rows at these places alone; the prompts of these numbers have rows to come."""
         needed = {*self._of[list(places)].tolist(), *waiting}
         prompts = [place for place, number in enumerate(self._known) if number in needed]
@@ -70,7 +72,7 @@ class SharedRows:
         for layer in layers:
             layer.keep(prompts, places, front, longest, layout)
 
-    def unused(self, places: Sequence[int]) -> int:
+    def unused(self, places: list[int]) -> int:
         """How many positions at the buffers' front only rows at other places use."""
         return int(self._starts[list(places)].min(initial=self.length))
 
@@ -134,7 +136,7 @@ class CopiedRows:
         for layer in self.layers:
             _each_array(layer, lambda array: mx.repeat(array, len(numbers), axis=0))
 
-    def keep(self, places: Sequence[int], _waiting: Collection[int]) -> None:
+    def keep(self, places: list[int], _waiting: Collection[int]) -> None:
         """Go on with the rows at these places alone."""
         if not places:
             self.layers = None
@@ -143,7 +145,7 @@ class CopiedRows:
         for layer in self.layers or []:
             _each_array(layer, lambda array: array[rows])
 
-    def unused(self, _places: Sequence[int]) -> int:
+    def unused(self, _places: list[int]) -> int:
         """None: all rows began together."""
         return 0
 

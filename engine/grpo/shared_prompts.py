@@ -141,7 +141,8 @@ class CompletionCache:
         room = self.keys.shape[2]
         if self.count + more <= room:
             return
-        added = (more + GROWTH - 1) // GROWTH * GROWTH
+        # As much as a buffer that was never cut at its front.
+        added = 1 + (self.count + more + GROWTH - 2) // GROWTH * GROWTH - self.count
 
         def longer(array: mx.array) -> mx.array:
             *front, _, width = array.shape
@@ -235,13 +236,14 @@ class CompletionCache:
         """Rows laid out prompt by prompt, as many for each."""
         return array if self.layout is None or self.layout.spread is None else array[self.layout.spread]
 
-    def keep(self, prompts: Sequence[int], rows: Sequence[int], front: int, longest: int, layout: RowLayout) -> None:
+    def keep(self, prompts: list[int], rows: list[int], front: int, longest: int, layout: RowLayout) -> None:
         """Go on with these prompts, of up to `longest` tokens, and rows alone, without the buffer's first positions.
 
         Args:
             front: how many positions none of the rows uses.
             layout: the rows as they are then.
         """
+        self._handed_out = None
         numbers = mx.array(prompts)
         self.prompt_keys = self.prompt_keys[..., :longest, :][numbers]
         self.prompt_values = self.prompt_values[..., :longest, :][numbers]
@@ -253,7 +255,9 @@ class CompletionCache:
             self.keys = self.values = None
         self._arrange(layout)
         # One layer after the other, so that no more than one is there twice.
-        mx.eval([array for array in (self.prompt_keys, self.prompt_values, self.keys, self.values) if array is not None])
+        mx.eval(
+            [array for array in (self.prompt_keys, self.prompt_values, self.keys, self.values) if array is not None]
+        )
 
     def join(self, read: tuple[mx.array, mx.array] | None, rows: int, layout: RowLayout) -> None:
         """Append rows, and prompts with these keys and values, (prompts, heads, time, width).
