@@ -6,7 +6,6 @@ Run: python -m benchmarks.rollout_batch [--rounds N]
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -33,7 +32,17 @@ ENDS = VOCABULARY // 64
 AT_ONCE = (16, 32, 64)
 
 
-class Waves(rollout._Batch):
+class Joining(rollout._Batch):
+    """A batch as it is, whose passes of the model are counted."""
+
+    passes = 0
+
+    def _next(self, tokens: mx.array) -> rollout.Sampled:
+        self.passes += 1
+        return super()._next(tokens)
+
+
+class Waves(Joining):
     """A batch that nothing joins before the last of its rows has ended."""
 
     def _joining(self, places: list[int]) -> range:
@@ -41,17 +50,18 @@ class Waves(rollout._Batch):
 
 
 def measure(
-    kind: type[rollout._Batch], policy: Policy, config: TrainConfig, seed: int
-) -> tuple[float, list[list[int]]]:
-    """Seconds of a rollout and its tokens."""
+    kind: type[Joining], policy: Policy, config: TrainConfig, seed: int
+) -> tuple[float, float, int, list[list[int]]]:
+    """Seconds of a rollout, those of all cores, passes of the model, and the tokens."""
     generator = np.random.default_rng(seed)
     prompts = generator.integers(1, VOCABULARY, (PROMPTS, PROMPT)).tolist()
     sampler = rollout.Sampler(config, greedy=False)
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     batch = kind(policy, prompts, GENERATIONS, sampler, mx.random.key(seed), config, LONGEST)
     for _ in batch.run():
         pass
-    return time.perf_counter() - began, [made.tokens for made in batch.rollouts()]
+    seconds, spent = time.perf_counter() - began, time.process_time() - worked
+    return seconds, spent, batch.passes, [made.tokens for made in batch.rollouts()]
 
 
 def main() -> None:
@@ -73,22 +83,24 @@ def main() -> None:
 
 def compare(policy: Policy, config: TrainConfig, rounds: int) -> None:
     """Both ways in turn, each first in every other round; the first round warms up."""
-    speeds: dict[type[rollout._Batch], list[float]] = {rollout._Batch: [], Waves: []}
+    speeds: dict[type[Joining], list[np.ndarray]] = {Joining: [], Waves: []}
     for number in range(rounds + 1):
         made = []
         for kind in sorted(speeds, key=lambda kind: kind.__name__, reverse=bool(number % 2)):
-            seconds, tokens = measure(kind, policy, config, number)
-            speeds[kind].append(sum(map(len, tokens)) / seconds)
-            made.append(tokens)
-        assert [len(each) for each in made[0]] == [len(each) for each in made[1]], "not the same completions"
-    joining, waves = (values[1:] for values in speeds.values())
-    ratios = [one / other for one, other in zip(joining, waves, strict=True)]
-    print(
-        f"  {config.rollout_batch_size:3} at once   joining {statistics.median(joining):7.0f} tokens/s   "
-        f"in waves {statistics.median(waves):7.0f} tokens/s   "
-        f"ratio {statistics.median(ratios):.2f} [{min(ratios):.2f}..{max(ratios):.2f}]",
-        flush=True,
-    )
+            seconds, spent, passes, tokens = measure(kind, policy, config, number)
+            speeds[kind].append(sum(map(len, tokens)) / np.array([seconds, spent, passes]))
+            made.append([len(each) for each in tokens])
+        assert made[0] == made[1], "not the same completions"
+    joining, waves = (np.stack(values[1:]) for values in speeds.values())
+    print(f"  {config.rollout_batch_size} at once")
+    for column, unit in enumerate(("second", "second of a core", "pass of the model")):
+        ratios = joining[:, column] / waves[:, column]
+        print(
+            f"    tokens a {unit:18} joining {np.median(joining[:, column]):8.1f}   "
+            f"in waves {np.median(waves[:, column]):8.1f}   "
+            f"ratio {np.median(ratios):.2f} [{ratios.min():.2f}..{ratios.max():.2f}]",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
