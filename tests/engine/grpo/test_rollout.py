@@ -189,6 +189,26 @@ def test_a_batch_holds_no_more_than_one_that_was_filled_prompt_by_prompt(
     assert max(held) <= -(-at_once // 4) * 20 + at_once * 30
 
 
+def test_buffers_are_cut_where_few_rows_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = cases.policy_in(tmp_path)
+    config = cases.config_of(tmp_path, max_new_tokens=30, rollout_batch_size=16, stop=("never looked at",))
+    # Thirteen rows join at 25; the three that are left of the first end at 30, too few to be dropped.
+    lengths = [25] * 13 + [30] * 16
+    monkeypatch.setattr(rollout._Batch, "_stops", lambda batch, row: len(batch._tokens[row]) == lengths[row])
+    longest = []
+    attend = CompletionCache.attend
+
+    def noting(cache: CompletionCache, *arguments: Any) -> mx.array:
+        longest.append(cache.own()[0].shape[2])
+        return attend(cache, *arguments)
+
+    monkeypatch.setattr(CompletionCache, "attend", noting)
+    steps = rollout.generate(policy, [[7]] * 29, config, generations=1, key=mx.random.key(0), max_tokens=30)
+    assert [len(rolled.tokens) for rolled in cases.result_of(steps)] == lengths
+    assert len(longest) == 2 * (25 + 30 + 1)
+    assert max(longest) == 31
+
+
 @pytest.mark.parametrize("kind", ["llama", "mamba"])
 @pytest.mark.parametrize("at_once", [0, 3, 8])
 def test_progress_grows_to_all_tokens(tmp_path: Path, kind: str, at_once: int) -> None:
