@@ -147,8 +147,9 @@ def _as_rows(
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         if isinstance(event, Progress):
-            # A rollout counts anew for each part of its prompts.
-            share = max(share, min(1.0, event.done / event.total) if event.total else 0.0)
+            # Prompts are read in between.
+            if event.what == "Generating completions":
+                share = event.done / event.total if event.total else 0.0
             yield Progress("Evaluating", done + share * rows, total, "rows")
         else:
             yield event

@@ -153,14 +153,15 @@ def _head(shape: Shape, width: int, scored: int, full: bool) -> float:
 
 def _rollouts(config: TrainConfig, shape: Shape, width: int, prompt: int) -> tuple[int, int]:
     """Bytes of the largest KV cache, and of all that rollouts need beside the weights, evaluations among them."""
-    groups = config.prompts_per_step
-    if config.rollout_batch_size:
-        groups = min(groups, max(1, config.rollout_batch_size // config.num_generations))
-    found = [_rollout(config, shape, width, prompt, groups, config.num_generations, config.longest_completion)]
+    found = [
+        _rollout(
+            config, shape, width, prompt, config.prompts_per_step, config.num_generations, config.longest_completion
+        )
+    ]
     longest = config.eval_max_new_tokens or config.longest_completion
     for generations in {1, config.eval_generations} if config.eval_samples else ():
-        rows = min(config.eval_samples, max(1, (config.rollout_batch_size or ROWS_AT_ONCE) // generations))
-        found.append(_rollout(config, shape, width, prompt, rows, generations, longest))
+        groups = min(config.eval_samples, max(1, (config.rollout_batch_size or ROWS_AT_ONCE) // generations))
+        found.append(_rollout(config, shape, width, prompt, groups, generations, longest))
     return max(cache for cache, _ in found), max(whole for _, whole in found)
 
 
@@ -168,14 +169,20 @@ def _rollout(
     config: TrainConfig, shape: Shape, width: int, prompt: int, groups: int, generations: int, longest: int
 ) -> tuple[int, int]:
     """Bytes of the KV cache and of a whole rollout of this many groups."""
-    from engine.grpo.rollout import PIECE
+    from engine.grpo.rows import PIECE
     from engine.grpo.shared_prompts import GROWTH
 
     token = 2 * shape.key_width * width
     grown = 1 + GROWTH * math.ceil((longest - 1) / GROWTH)
     if config.share_prompts:
-        read, rows = groups * prompt, groups * generations
+        rows = min(groups * generations, config.rollout_batch_size or groups * generations)
+        if rows < groups * generations:
+            # A buffer's front is cut one token after its oldest rows have ended.
+            grown = 1 + GROWTH * math.ceil(longest / GROWTH)
         own = rows * grown
+        # Rows of more prompts than these are fewer instead.
+        groups = math.ceil(rows / generations)
+        read = groups * prompt
     else:
         # One prompt after the other, each copied to all its rows.
         groups, read, rows = 1, 0, generations

@@ -9,23 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import mlx.core as mx
 import numpy as np
 
 from engine.events import Event, Progress
 from engine.grpo.exponentials import exp, logsumexp
+from engine.grpo.rows import CopiedRows, SharedRows
 from engine.grpo.settings import TrainConfig
-from engine.grpo.shared_prompts import CompletionCache
 
 if TYPE_CHECKING:
     from engine.grpo.policy import Policy
 
-# Rows that have ended are dropped once they make up this share: each time costs a copy of the cache.
-_WORTH_DROPPING = 0.25
-PIECE = 512
-"""Prompts are read in pieces of this many tokens a prompt."""
+# Rows that have ended are dropped, and others take their places, once they make up this share: it costs copies.
+_WORTH_CHANGING = 0.25
+Reason = Literal["end", "stop string", "length"]
+Sampled: TypeAlias = "tuple[mx.array, mx.array, mx.array]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Rollout:
     logprobs: np.ndarray
     sampler_logprobs: np.ndarray | None
     text: str
-    stop_reason: Literal["end", "stop string", "length"]
+    stop_reason: Reason
 
 
 class Sampler:
@@ -131,28 +131,22 @@ def generate(
         max_tokens: a completion ends after this many.
 
     Yields:
-        Progress in tokens of the longest completion, once for each of them.
+        Progress in tokens, once for each that the longest-lasting row gets; what a completion that ends early leaves
+        of `max_tokens` counts as done.
     """
     sampler = Sampler(config, greedy=key is None, rounded=policy.sampling_model is not policy.model)
-    rows = len(prompts) * generations
-    uniform = mx.zeros((rows, max_tokens)) if key is None else mx.random.uniform(shape=(rows, max_tokens), key=key)
-    at_once = len(prompts)
-    if config.rollout_batch_size:
-        at_once = max(1, config.rollout_batch_size // generations)
-    if not policy.shares_prompts:
-        at_once = 1
-    found: list[Rollout] = []
-    for start in range(0, len(prompts), at_once):
-        batch = prompts[start : start + at_once]
-        numbers = uniform[start * generations : (start + len(batch)) * generations]
-        wave = _Wave(policy, batch, generations, sampler, numbers, config.stop)
-        yield from wave.run()
-        found += wave.rollouts()
-    return found
+    batch = _Batch(policy, prompts, generations, sampler, key, config, max_tokens)
+    yield from batch.run()
+    return batch.rollouts()
 
 
-class _Wave:
-    """The completions of some prompts, from their prompts to their ends."""
+class _Batch:
+    """All completions of a rollout: those that wait, those that go on as rows of a batch, and those that have ended.
+
+    The batch has at most `rollout_batch_size` rows, and as many as their number says at 0. Where rows have ended, those
+    that wait join the ones that go on. A row takes room for its prompt too where no other has the same: rows of many
+    prompts are fewer, so that a batch never holds more than one that was filled prompt by prompt.
+    """
 
     def __init__(
         self,
@@ -160,40 +154,47 @@ class _Wave:
         prompts: Sequence[list[int]],
         generations: int,
         sampler: Sampler,
-        uniform: mx.array,
-        stop: tuple[str, ...],
+        key: mx.array | None,
+        config: TrainConfig,
+        limit: int,
     ) -> None:
-        self._policy, self._prompts, self._sampler, self._uniform = policy, prompts, sampler, uniform
-        self._size, self._stop = generations, stop
+        self._policy, self._prompts, self._sampler, self._stop = policy, prompts, sampler, config.stop
+        self._generations, self._limit = generations, limit
         count = len(prompts) * generations
+        shape = (count, limit)
+        self._uniform = mx.zeros(shape) if key is None else mx.random.uniform(shape=shape, key=key)
         self._tokens: list[list[int]] = [[] for _ in range(count)]
         self._logprobs: list[list[float]] = [[] for _ in range(count)]
         self._sampler_logprobs: list[list[float]] = [[] for _ in range(count)]
-        self._reasons: list[Literal["end", "stop string", "length"]] = ["length"] * count
+        self._reasons: list[Reason] = ["length"] * count
         self._active = np.ones(count, bool)
-        # Which completion each row of the batch belongs to.
-        self._rows = np.arange(count)
+        # Those from here on wait; of each row, the completion and how many of its tokens have been drawn.
+        self._waiting = 0
+        self._rows, self._drawn = np.zeros(0, int), np.zeros(0, int)
+        self._settled = 0
+        rest = [prompt[:-1] for prompt in prompts]
+        model = policy.sampling_model
+        self._cache: SharedRows | CopiedRows = (SharedRows if policy.shares_prompts else CopiedRows)(model, rest)
+        self._most = min(count, config.rollout_batch_size or count) if self._cache.together else generations
+        self._longest = max(map(len, prompts), default=0)
+        self._room = self._most * limit + math.ceil(self._most / generations) * self._longest
 
     def run(self) -> Generator[Event, None, None]:
         """Sample until every completion has ended."""
-        policy, limit = self._policy, self._uniform.shape[1]
-        cache = yield from self._read_prompts()
-        last = np.array([prompt[-1] for prompt in self._prompts])
-        tokens = mx.array(np.repeat(last, self._size))
-        ahead = self._next(tokens, cache, 0)
-        for step in range(limit):
-            now = ahead
-            if step + 1 < limit:
-                # Already under way while this step's tokens are looked at.
-                ahead = self._next(now[0], cache, step + 1)
-            self._take(now)
-            yield Progress("Generating completions", step + 1, limit, "tokens", f"{int(self._active.sum())} open")
-            if not self._active.any():
-                break
-            kept = self._worth_keeping()
-            if kept is not None and step + 1 < limit:
-                ahead = self._drop(kept, ahead, cache)
-        policy.after_rollout()
+        nothing = mx.zeros(0)
+        ahead = yield from self._change([], (mx.zeros(0, mx.int32), nothing, nothing))
+        while len(self._rows):
+            now, rows, drawn = ahead, self._rows, self._drawn
+            if (self._active[rows] & (drawn < self._limit)).any():
+                # Already under way while these tokens are looked at.
+                ahead = self._next(now[0])
+            self._take(now, rows, drawn)
+            still = self._active[rows]
+            yield self._progress(int(still.sum()))
+            places = np.flatnonzero(still).tolist()
+            if self._is_worth_a_change(places):
+                ahead = yield from self._change(places, ahead)
+        self._policy.after_rollout()
 
     def rollouts(self) -> list[Rollout]:
         """What was sampled, in the order of the prompts."""
@@ -206,58 +207,42 @@ class _Wave:
             made.append(Rollout(tokens, logprobs, drawn, tokenizer.decode(shown), self._reasons[index]))
         return made
 
-    def _read_prompts(self) -> Generator[Event, None, list[Any]]:
-        """A cache that knows every prompt but for its last token."""
-        from mlx_lm.models.cache import KVCache, make_prompt_cache
+    def _progress(self, going: int) -> Progress:
+        """A completion that ends early settles all it might have had."""
+        waiting = len(self._active) - self._waiting
+        detail = f"{going} open" + (f", {waiting} waiting" if waiting else "")
+        return Progress("Generating completions", self._settled, self._uniform.size, "tokens", detail)
 
-        model: Any = self._policy.sampling_model
-        rest = [prompt[:-1] for prompt in self._prompts]
-        if not self._policy.shares_prompts:
-            cache: list[Any] = make_prompt_cache(model)
-            for start in range(0, len(rest[0]), PIECE):
-                model(mx.array(rest[0][start : start + PIECE])[None], cache=cache)
-                mx.eval([layer.state for layer in cache])
-                yield Progress("Reading prompts", start, len(rest[0]), "tokens")
-            for layer in cache:
-                repeat_rows(layer, self._size)
-            return cache
-        lengths = [len(ids) for ids in rest]
-        longest = max(1, *lengths)
-        padded = np.zeros((len(rest), longest), np.int32)
-        for row, ids in zip(padded, rest, strict=True):
-            row[: len(ids)] = ids
-        layers = [KVCache() for _ in model.layers]
-        for start in range(0, longest, PIECE):
-            model(mx.array(padded[:, start : start + PIECE]), cache=layers)
-            mx.eval([layer.state for layer in layers])
-            yield Progress("Reading prompts", start, longest, "tokens")
-        known = mx.array(lengths)
-        uneven = min(lengths) < longest
-        read = [(layer.keys[..., :longest, :], layer.values[..., :longest, :]) for layer in layers]
-        return list(CompletionCache.of_layers(read, known, self._size, padded=uneven))
-
-    def _next(self, tokens: mx.array, cache: list[Any], step: int) -> tuple[mx.array, mx.array, mx.array]:
+    def _next(self, tokens: mx.array) -> Sampled:
         """Set the next token of every row going: tokens and both log-probabilities, (rows,)."""
         model: Any = self._policy.sampling_model
-        logits = model(tokens[:, None], cache=cache)[:, -1]
-        sampled = self._sampler(logits, self._uniform[mx.array(self._rows), step])
+        logits = model(tokens[:, None], cache=self._cache.layers)[:, -1]
+        places = self._rows * self._limit + np.minimum(self._drawn, self._limit - 1)
+        sampled = self._sampler(logits, self._uniform.reshape(-1)[mx.array(places)])
         mx.async_eval(*sampled)  # type: ignore[no-untyped-call]
+        self._drawn = self._drawn + 1
         return sampled
 
-    def _take(self, sampled: tuple[mx.array, mx.array, mx.array]) -> None:
+    def _take(self, sampled: Sampled, rows: np.ndarray, drawn: np.ndarray) -> None:
         """Note the sampled tokens of the completions that are still open, and which of them end."""
-        tokens, logprobs, drawn = (np.array(array) for array in sampled)
-        for place, row in enumerate(self._rows):
-            if row < 0 or not self._active[row]:
-                continue
+        tokens, logprobs, sampler_logprobs = (np.array(array) for array in sampled)
+        for place in np.flatnonzero(self._active[rows] & (drawn > 0)).tolist():
+            row = int(rows[place])
             token = int(tokens[place])
             self._tokens[row].append(token)
             self._logprobs[row].append(float(logprobs[place]))
-            self._sampler_logprobs[row].append(float(drawn[place]))
+            self._sampler_logprobs[row].append(float(sampler_logprobs[place]))
+            self._settled += 1
             if token in self._policy.end_tokens:
-                self._reasons[row], self._active[row] = "end", False
-            elif self._stop and self._stops(int(row)):
-                self._reasons[row], self._active[row] = "stop string", False
+                self._end(row, "end")
+            elif self._stop and self._stops(row):
+                self._end(row, "stop string")
+            elif len(self._tokens[row]) == self._limit:
+                self._end(row, "length")
+
+    def _end(self, row: int, reason: Reason) -> None:
+        self._reasons[row], self._active[row] = reason, False
+        self._settled += self._limit - len(self._tokens[row])
 
     def _stops(self, row: int) -> bool:
         longest = max(len(text.encode()) for text in self._stop)
@@ -265,55 +250,61 @@ class _Wave:
         tail = self._policy.tokenizer.decode(self._tokens[row][-longest - 4 :])
         return any(text in tail for text in self._stop)
 
-    def _worth_keeping(self) -> list[list[int]] | None:
-        """The places in the batch of each prompt's open completions, or None while dropping the rest gains little."""
-        places = [
-            [place for place in range(start, start + self._size) if self._is_open(place)]
-            for start in range(0, len(self._rows), self._size)
-        ]
-        kept = [group for group in places if group]
-        needed = len(kept) * max(map(len, kept))
-        return kept if needed <= (1 - _WORTH_DROPPING) * len(self._rows) else None
+    def _is_worth_a_change(self, places: list[int]) -> bool:
+        """Whether to go on with the rows at these places, which are open, and those that find room beside them."""
+        if len(places) <= (1 - _WORTH_CHANGING) * len(self._rows):
+            return True
+        # The buffers end where those of a batch without successors would.
+        if self._cache.length >= self._limit and self._cache.unused(places):
+            return True
+        waiting = len(self._active) - self._waiting
+        return waiting > 0 and min(waiting, _WORTH_CHANGING * self._most) <= len(self._joining(places))
 
-    def _is_open(self, place: int) -> bool:
-        row = self._rows[place]
-        return bool(row >= 0 and self._active[row])
+    def _joining(self, places: list[int]) -> range:
+        """The completions that find room beside the rows at these places."""
+        first = self._waiting
+        if not self._cache.together:
+            return range(first, min(first + self._most, len(self._active))) if not places else range(0)
+        known = {*(self._rows[places] // self._generations).tolist(), *self._begun()}
+        end, rows = first, len(places)
+        while end < len(self._active) and rows < self._most:
+            known.add(end // self._generations)
+            rows += 1
+            if rows * self._limit + len(known) * self._longest > self._room:
+                break
+            end += 1
+        return range(first, end)
 
-    def _drop(
-        self, kept: list[list[int]], ahead: tuple[mx.array, mx.array, mx.array], cache: list[Any]
-    ) -> tuple[mx.array, mx.array, mx.array]:
-        """Go on with the open completions alone; prompts with fewer of them get idle rows."""
-        prompts = [group[0] // self._size for group in kept]
-        size = max(map(len, kept))
-        places = [place for group in kept for place in group + group[:1] * (size - len(group))]
-        idle = [place >= len(group) for group in kept for place in range(size)]
-        rows = mx.array(places)
-        for layer in cache:
-            if self._policy.shares_prompts:
-                layer.keep(mx.array(prompts), rows, size)
-            else:
-                select_rows(layer, rows)
-        self._rows = np.where(idle, -1, self._rows[places])
-        self._size = size
-        return ahead[0][rows], ahead[1][rows], ahead[2][rows]
+    def _begun(self) -> list[int]:
+        """The prompt of which some completions wait and others do not."""
+        return [self._waiting // self._generations] if self._waiting % self._generations else []
 
+    def _change(self, places: list[int], ahead: Sampled) -> Generator[Event, None, Sampled]:
+        """Drop all rows but those at these places, and let completions that wait join them."""
+        if len(places) < len(self._rows):
+            self._cache.keep(places, self._begun())
+            ahead = self._at(ahead, places)
+        joining = self._joining(list(range(len(places))))
+        if not joining:
+            return ahead
+        numbers = [row // self._generations for row in joining]
+        yield from self._cache.admit(numbers)
+        self._waiting = joining.stop
+        self._rows = np.concatenate([self._rows, np.array(joining, int)])
+        self._drawn = np.concatenate([self._drawn, np.zeros(len(joining), int)])
+        # The next token that a new row is given is its prompt's last one.
+        last = mx.array([self._prompts[number][-1] for number in numbers], ahead[0].dtype)
+        unknown = mx.zeros(len(joining))
+        return (
+            mx.concatenate([ahead[0], last]),
+            mx.concatenate([ahead[1], unknown]),
+            mx.concatenate([ahead[2], unknown]),
+        )
 
-def repeat_rows(cache: Any, times: int) -> None:
-    """Make `times` rows of a cache's only one."""
-    _each_array(cache, lambda array: mx.repeat(array, times, axis=0))
-
-
-def select_rows(cache: Any, rows: mx.array) -> None:
-    """Keep these rows of a cache."""
-    _each_array(cache, lambda array: array[rows])
-
-
-def _each_array(cache: Any, change: Any) -> None:
-    """Change every array of a cache whose first axis is the batch."""
-    for inner in getattr(cache, "caches", ()):
-        _each_array(inner, change)
-    for name in ("keys", "values"):
-        if isinstance(getattr(cache, name, None), mx.array):
-            setattr(cache, name, change(getattr(cache, name)))
-    if isinstance(held := getattr(cache, "cache", None), list):
-        cache.cache = [change(array) if isinstance(array, mx.array) else array for array in held]
+    def _at(self, ahead: Sampled, places: list[int]) -> Sampled:
+        """Go on with the rows at these places."""
+        self._rows, self._drawn = self._rows[places], self._drawn[places]
+        if not places:
+            return ahead[0][:0], ahead[1][:0], ahead[2][:0]
+        kept = mx.array(places)
+        return ahead[0][kept], ahead[1][kept], ahead[2][kept]

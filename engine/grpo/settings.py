@@ -63,7 +63,7 @@ class TrainConfig(TaskSettings):
     rollout_batch_size: int = setting(
         0,
         "Completions at once",
-        "How many are generated side by side; 0 is all of a step's.",
+        "How many are generated side by side: others join as they end. 0 is all of a step's.",
         "Rollouts",
         ge=0,
         le=1 << 20,

@@ -19,6 +19,7 @@ from engine import backend
 from engine.grpo import attention
 from engine.grpo.attention import Keys, attend
 from engine.grpo.exponentials import swiglu
+from engine.grpo.row_layout import RowLayout
 
 GROWTH = 64
 """Tokens by which a cache's buffer grows: MLX copies it each time."""
@@ -64,7 +65,7 @@ class PromptCache:
 
 
 class CompletionCache:
-    """A layer's cache of `size` completions for each prompt; rows are prompt-major.
+    """A layer's cache of `size` completions for each prompt; rows are prompt-major unless a `layout` says otherwise.
 
     Args:
         keys, values: of the prompts, (prompts, heads, longest, width), padded on the right.
@@ -85,6 +86,7 @@ class CompletionCache:
     ) -> None:
         self.prompt_keys, self.prompt_values, self.lengths = keys, values, lengths
         self.size, self.padded = size, padded
+        self.layout: RowLayout | None = None
         self.count = 0
         self.keys: Any = None
         self.values: Any = None
@@ -99,9 +101,19 @@ class CompletionCache:
         masks: list[mx.array] = []
         return [cls(keys, values, lengths, size, padded, masks) for keys, values in known]
 
+    @classmethod
+    def of_rows(cls, known: Sequence[tuple[Any, Any]], layout: RowLayout) -> list[CompletionCache]:
+        """A cache for each layer, whose prompts have these keys and values, for rows that come and go."""
+        caches = cls.of_layers(known, layout.lengths, layout.size, padded=layout.padded)
+        for cache in caches:
+            cache.layout = layout
+        return caches
+
     @property
     def offset(self) -> mx.array:
         """Position of the next token of each row, (rows,)."""
+        if self.layout is not None:
+            return self.layout.before + self.count
         return mx.repeat(self.lengths, self.size) + self.count
 
     def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
@@ -116,8 +128,8 @@ class CompletionCache:
         self.count += keys.shape[2]
         own_keys, own_values = self.own()
         # Evaluated only by a model that looks at them.
-        whole_keys = mx.concatenate([mx.repeat(self.prompt_keys, self.size, axis=0), own_keys], axis=2)
-        whole_values = mx.concatenate([mx.repeat(self.prompt_values, self.size, axis=0), own_values], axis=2)
+        whole_keys = mx.concatenate([self._by_row(self.prompt_keys), own_keys], axis=2)
+        whole_values = mx.concatenate([self._by_row(self.prompt_values), own_values], axis=2)
         self._handed_out = whole_keys, whole_values
         return self._handed_out
 
@@ -125,11 +137,16 @@ class CompletionCache:
         """Keys and values of the completions themselves, (rows, heads, time, width)."""
         return self.keys[..., : self.count, :], self.values[..., : self.count, :]
 
+    def _by_row(self, array: mx.array) -> mx.array:
+        """What each row's prompt has of an array (prompts, ...)."""
+        return mx.repeat(array, self.size, axis=0) if self.layout is None else array[self.layout.prompts]
+
     def _grow(self, more: int) -> None:
         room = self.keys.shape[2]
         if self.count + more <= room:
             return
-        added = (more + GROWTH - 1) // GROWTH * GROWTH
+        # As much as a buffer that was never cut at its front.
+        added = 1 + (self.count + more + GROWTH - 2) // GROWTH * GROWTH - self.count
 
         def longer(array: mx.array) -> mx.array:
             *front, _, width = array.shape
@@ -141,20 +158,21 @@ class CompletionCache:
         """Which keys each of the next `count` tokens of a row sees, (rows, 1, count, longest prompt + own)."""
         del return_array
         longest = self.prompt_keys.shape[2]
+        prompt = mx.arange(longest)
         own = mx.arange(self.count + count)
         here = mx.arange(self.count, self.count + count)[:, None]
-        lengths = self.lengths[:, None, None]
-        sees_prompt = mx.broadcast_to(mx.arange(longest) < lengths, (len(self.lengths), count, longest))
+        lengths = self._by_row(self.lengths)[:, None, None]
+        rows = len(lengths)
+        sees_prompt = mx.broadcast_to(prompt < lengths, (rows, count, longest))
         sees_own = own <= here
+        if self.layout is not None and self.layout.starts is not None:
+            sees_own = sees_own & (own >= self.layout.starts[:, None, None])
         if window_size is not None:
-            sees_prompt = sees_prompt & (lengths + here < mx.arange(longest) + window_size)
+            position = self.offset[:, None, None] + mx.arange(count)[:, None]
+            sees_prompt = sees_prompt & (position < prompt + window_size)
             sees_own = sees_own & (here < own + window_size)
-        rows = len(self.lengths) * self.size
-        parts = [
-            mx.repeat(sees_prompt, self.size, axis=0),
-            mx.broadcast_to(sees_own, (rows, count, self.count + count)),
-        ]
-        mask = mx.concatenate(parts, axis=-1)[:, None]
+        sees_own = mx.broadcast_to(sees_own, (rows, count, self.count + count))
+        mask = mx.concatenate([sees_prompt, sees_own], axis=-1)[:, None]
         if window_size is None:
             # Of the step at hand alone: masks of earlier ones are of other lengths.
             self._masks_made[:] = [mask]
@@ -173,16 +191,19 @@ class CompletionCache:
         Each prompt's keys and values meet all queries of its group in one product; the softmax is over both parts.
         """
         own_keys, own_values = self.own()
-        rows, heads, count = queries.shape[:3]
+        heads, count = queries.shape[1:3]
         prompts, kv_heads = self.prompt_keys.shape[:2]
         repeats = heads // kv_heads
         prompt_mask, own_mask = self._masks(mask, count, repeats)
+        places = None if self.layout is None else self.layout.places
 
         def by_row(array: mx.array) -> mx.array:
             parts = array.reshape(prompts, kv_heads, self.size, repeats * count, -1).swapaxes(1, 2)
-            return parts.reshape(rows, kv_heads, repeats * count, -1)
+            parts = parts.reshape(prompts * self.size, kv_heads, repeats * count, -1)
+            return parts if places is None else parts[places]
 
         def by_prompt(array: mx.array) -> mx.array:
+            array = self._spread(array)
             parts = array.reshape(prompts, self.size, kv_heads, repeats * count, -1).swapaxes(1, 2)
             return parts.reshape(prompts, kv_heads, self.size * repeats * count, -1)
 
@@ -193,23 +214,65 @@ class CompletionCache:
         """The mask in the shapes of the two score arrays; None where every key is seen."""
         prompts, longest = len(self.lengths), self.prompt_keys.shape[2]
         if mask is not None and not any(mask is made for made in self._masks_made):
-            seen = mx.broadcast_to(mask, (prompts * self.size, 1, count, longest + self.count))
-            seen = mx.broadcast_to(seen, (prompts * self.size, repeats, count, longest + self.count))
-            by_prompt = seen[..., :longest].reshape(prompts, 1, self.size * repeats * count, longest)
-            return by_prompt, seen[..., longest:].reshape(prompts * self.size, 1, repeats * count, self.count)
+            rows = self.keys.shape[0]
+            seen = mx.broadcast_to(mask, (rows, 1, count, longest + self.count))
+            seen = mx.broadcast_to(seen, (rows, repeats, count, longest + self.count))
+            by_prompt = self._spread(seen[..., :longest]).reshape(prompts, 1, self.size * repeats * count, longest)
+            return by_prompt, seen[..., longest:].reshape(rows, 1, repeats * count, self.count)
         prompt_mask = (mx.arange(longest) < self.lengths[:, None])[:, None, None] if self.padded else None
-        own_mask = None
+        own_mask = None if self.layout is None else self.layout.own_mask(self.count)
         if count > 1:
             here = mx.arange(self.count - count, self.count)[:, None]
-            own_mask = mx.concatenate([mx.arange(self.count) <= here] * repeats, axis=0)
+            causal = mx.concatenate([mx.arange(self.count) <= here] * repeats, axis=0)
+            own_mask = causal if own_mask is None else own_mask & causal
         return prompt_mask, own_mask
 
-    def keep(self, prompts: mx.array, rows: mx.array, size: int) -> None:
-        """Go on with these prompts and rows alone, `size` of them a prompt."""
-        self.prompt_keys, self.prompt_values = self.prompt_keys[prompts], self.prompt_values[prompts]
-        self.lengths, self.size = self.lengths[prompts], size
+    def _spread(self, array: mx.array) -> mx.array:
+        """Rows laid out prompt by prompt, as many for each."""
+        return array if self.layout is None or self.layout.spread is None else array[self.layout.spread]
+
+    def keep(self, prompts: list[int], rows: list[int], front: int, longest: int, layout: RowLayout) -> None:
+        """Go on with these prompts, of up to `longest` tokens, and rows alone, without the buffer's first positions.
+
+        Args:
+            front: how many positions none of the rows uses.
+            layout: the rows as they are then.
+        """
+        self._handed_out = None
+        numbers = mx.array(prompts)
+        self.prompt_keys = self.prompt_keys[..., :longest, :][numbers]
+        self.prompt_values = self.prompt_values[..., :longest, :][numbers]
+        self.count -= front
+        if rows:
+            places = mx.array(rows)
+            self.keys, self.values = self.keys[..., front:, :][places], self.values[..., front:, :][places]
+        else:
+            self.keys = self.values = None
+        self._arrange(layout)
+        # One layer after the other, so that no more than one is there twice.
+        mx.eval(
+            [array for array in (self.prompt_keys, self.prompt_values, self.keys, self.values) if array is not None]
+        )
+
+    def join(self, read: tuple[mx.array, mx.array] | None, rows: int, layout: RowLayout) -> None:
+        """Append rows, and prompts with these keys and values, (prompts, heads, time, width).
+
+        Args:
+            layout: the rows as they are then.
+        """
+        if read is not None:
+            self.prompt_keys = _appended(self.prompt_keys, read[0])
+            self.prompt_values = _appended(self.prompt_values, read[1])
         if self.keys is not None and self.values is not None:
-            self.keys, self.values = self.keys[rows], self.values[rows]
+            # What the others did before: hidden from the new rows, so any finite number will do.
+            self.keys, self.values = (
+                mx.concatenate([array, mx.zeros((rows, *array.shape[1:]), array.dtype)])
+                for array in (self.keys, self.values)
+            )
+        self._arrange(layout)
+
+    def _arrange(self, layout: RowLayout) -> None:
+        self.layout, self.lengths, self.size, self.padded = layout, layout.lengths, layout.size, layout.padded
 
     def inputs(self) -> list[mx.array]:
         """The arrays that a recomputed layer depends on besides its input."""
@@ -225,6 +288,13 @@ class CompletionCache:
 
     def absorb(self, _outputs: list[mx.array]) -> None:
         """Nothing is left by a layer."""
+
+
+def _appended(known: mx.array, read: mx.array) -> mx.array:
+    """Both one after the other, padded on the right to the longer's time."""
+    longest = max(known.shape[2], read.shape[2])
+    padded = [mx.pad(array, [(0, 0), (0, 0), (0, longest - array.shape[2]), (0, 0)]) for array in (known, read)]
+    return mx.concatenate(padded)
 
 
 def install(model: Any) -> None:

@@ -86,11 +86,12 @@ def _shape(policy: Policy) -> Shape:
     [
         ("llama", {"gradient_accumulation_steps": 4, "max_new_tokens": 48}, 96),
         ("llama", {"gradient_accumulation_steps": 2, "max_new_tokens": 48, "gradient_checkpointing": True}, 96),
+        ("llama", {"gradient_accumulation_steps": 6, "max_new_tokens": 48, "rollout_batch_size": 20}, 96),
         ("large vocabulary", {"gradient_accumulation_steps": 4, "max_new_tokens": 48}, 96),
         ("starter", {"gradient_accumulation_steps": 16, "max_new_tokens": 40}, 48),
         ("starter", {"gradient_accumulation_steps": 4, "max_new_tokens": 40, "micro_batch_tokens": 10**6}, 48),
     ],
-    ids=["llama", "llama recomputed", "large vocabulary", "starter", "starter in one piece"],
+    ids=["llama", "llama recomputed", "rows that join", "large vocabulary", "starter", "starter in one piece"],
 )
 def test_the_forecast_is_near_the_measured_peaks(
     tmp_path: Path, model: str, changes: dict[str, Any], prompt: int, train_type: str

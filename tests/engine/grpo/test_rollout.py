@@ -8,11 +8,15 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from engine.events import Progress
 from engine.grpo import rollout
 from engine.grpo.policy import Policy
 from engine.grpo.rollout import Rollout, Sampler
 from engine.grpo.settings import TrainConfig
+from engine.grpo.shared_prompts import CompletionCache
 from tests.engine.grpo import cases
 from tests.engine.tiny import make_model
 
@@ -101,33 +105,168 @@ def test_greedy_completions_of_the_starter_are_those_of_mlx_lm() -> None:
         assert rolled.tokens[-1] in policy.end_tokens
 
 
-def test_the_same_key_gives_the_same_completions_in_any_waves(tmp_path: Path) -> None:
+def test_the_same_key_gives_the_same_completions(tmp_path: Path) -> None:
     policy, config = ending(tmp_path, max_new_tokens=20)
     found = cases.completions(policy, config)
-    again = cases.completions(policy, config)
-    assert [rolled.tokens for rolled in again] == [rolled.tokens for rolled in found]
+    assert_same(cases.completions(policy, config), found)
     assert [rolled.tokens for rolled in cases.completions(policy, config, seed=4)] != [r.tokens for r in found]
-    for at_once in (1, 4, 8):
-        waves = cases.completions(policy, config.model_copy(update={"rollout_batch_size": at_once}))
-        assert [rolled.tokens for rolled in waves] == [rolled.tokens for rolled in found]
-        for one, other in zip(waves, found, strict=True):
-            assert np.allclose(one.logprobs, other.logprobs, rtol=0, atol=1e-4)
+
+
+def assert_same(found: list[Rollout], expected: list[Rollout]) -> None:
+    """The same tokens and, but for rounding, the same log-probabilities."""
+    for one, other in zip(found, expected, strict=True):
+        assert (one.tokens, one.stop_reason, one.text) == (other.tokens, other.stop_reason, other.text)
+        assert np.allclose(one.logprobs, other.logprobs, rtol=0, atol=1e-4)
+
+
+def batches(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The shape of each call of the model from now on, as long as the test lasts."""
+    shapes = []
+    call = type(policy.model).__call__
+
+    def noting(model: Any, ids: mx.array, **named: Any) -> Any:
+        shapes.append(ids.shape)
+        return call(model, ids, **named)
+
+    monkeypatch.setattr(type(policy.model), "__call__", noting)
+    return shapes
+
+
+MANY = [*cases.PROMPTS, [4, 4, 4], [100, 3], [8, 30, 2, 60, 1, 5, 44, 43, 42]]
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "gemma3", "qwen3_moe", "mamba"])
+def test_the_number_at_once_changes_no_completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    policy, config = ending(tmp_path, kind, max_new_tokens=30)
+    found = cases.completions(policy, config, MANY)
+    for at_once in (1, 3, 4, 6, 10, 23, 24, 100):
+        with monkeypatch.context() as patch:
+            shapes = batches(policy, patch)
+            some = cases.completions(policy, config.model_copy(update={"rollout_batch_size": at_once}), MANY)
+        assert_same(some, found)
+        # Without shared prompts a group is never parted.
+        assert max(rows for rows, _ in shapes) <= (at_once if policy.shares_prompts else 4)
+
+
+@pytest.mark.parametrize("at_once", [0, 3, 8])
+def test_each_prompt_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    policy, config = ending(tmp_path, max_new_tokens=20, rollout_batch_size=at_once)
+    prompts = [[*range(50, 50 + length)] for length in (9, 10, 11, 12, 13, 14)]
+    shapes = batches(policy, monkeypatch)
+    events = list(rollout.generate(policy, prompts, config, generations=4, key=mx.random.key(1), max_tokens=20))
+    assert sum(rows for rows, tokens in shapes if tokens > 1) == len(prompts)
+    reading = [event for event in events if isinstance(event, Progress) and event.what == "Reading prompts"]
+    assert [event.done for event in reading] == sorted(event.done for event in reading)
+    assert reading[-1].done == reading[-1].total == sum(map(len, prompts)) - len(prompts)
+
+
+def test_completions_join_before_the_others_have_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, config = ending(tmp_path, max_new_tokens=40, rollout_batch_size=8)
+    shapes = batches(policy, monkeypatch)
+    lengths = np.array([len(rolled.tokens) for rolled in cases.completions(policy, config, MANY)])
+    waves = sum(int(lengths[start : start + 8].max()) for start in range(0, len(lengths), 8))
+    passes = sum(tokens == 1 for _, tokens in shapes)
+    assert lengths.sum() / 8 <= passes < waves
+
+
+@pytest.mark.parametrize("at_once", [4, 7])
+def test_a_batch_holds_no_more_than_one_that_was_filled_prompt_by_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    policy, config = ending(tmp_path, max_new_tokens=30, rollout_batch_size=at_once)
+    prompts = [[*range(50, 50 + length)] for length in (20, 13, 17, 20, 1, 2, 20, 20, 19, 20)]
+    held = []
+    attend = CompletionCache.attend
+
+    def noting(cache: CompletionCache, *arguments: Any) -> mx.array:
+        keys = cache.own()[0]
+        assert keys.shape[2] <= 31
+        held.append(cache.prompt_keys.shape[0] * 20 + keys.shape[0] * 30)
+        return attend(cache, *arguments)
+
+    monkeypatch.setattr(CompletionCache, "attend", noting)
+    cases.completions(policy, config, prompts)
+    assert max(held) <= -(-at_once // 4) * 20 + at_once * 30
+
+
+def test_buffers_are_cut_where_few_rows_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = cases.policy_in(tmp_path)
+    config = cases.config_of(tmp_path, max_new_tokens=30, rollout_batch_size=16, stop=("never looked at",))
+    # Thirteen rows join at 25; the three that are left of the first end at 30, too few to be dropped.
+    lengths = [25] * 13 + [30] * 16
+    monkeypatch.setattr(rollout._Batch, "_stops", lambda batch, row: len(batch._tokens[row]) == lengths[row])
+    longest = []
+    attend = CompletionCache.attend
+
+    def noting(cache: CompletionCache, *arguments: Any) -> mx.array:
+        longest.append(cache.own()[0].shape[2])
+        return attend(cache, *arguments)
+
+    monkeypatch.setattr(CompletionCache, "attend", noting)
+    steps = rollout.generate(policy, [[7]] * 29, config, generations=1, key=mx.random.key(0), max_tokens=30)
+    assert [len(rolled.tokens) for rolled in cases.result_of(steps)] == lengths
+    assert len(longest) == 2 * (25 + 30 + 1)
+    assert max(longest) == 31
+
+
+@pytest.mark.parametrize("kind", ["llama", "mamba"])
+@pytest.mark.parametrize("at_once", [0, 3, 8])
+def test_progress_grows_to_all_tokens(tmp_path: Path, kind: str, at_once: int) -> None:
+    policy, config = ending(tmp_path, kind, rollout_batch_size=at_once)
+    steps = rollout.generate(policy, MANY, config, generations=4, key=mx.random.key(1), max_tokens=20)
+    told = [event for event in steps if isinstance(event, Progress) and event.what == "Generating completions"]
+    assert {event.total for event in told} == {6 * 4 * 20}
+    assert [event.done for event in told] == sorted(event.done for event in told)
+    assert told[-1].done == told[-1].total
+    assert told[-1].detail == "0 open"
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    st.integers(1, 5),
+    st.integers(1, 24),
+    st.integers(0, 24),
+    st.integers(0, 1000),
+    st.booleans(),
+)
+def test_completions_of_any_lengths_are_those_of_all_at_once(
+    sampled_from: tuple[Policy, TrainConfig],
+    lengths: list[int],
+    generations: int,
+    longest: int,
+    at_once: int,
+    seed: int,
+    stops: bool,
+) -> None:
+    policy, config = sampled_from
+    generator = np.random.default_rng(seed)
+    prompts = [generator.integers(1, policy.vocabulary, length).tolist() for length in lengths]
+    config = config.model_copy(
+        update={"num_generations": generations, "max_new_tokens": longest, "stop": ("1", "+ ") if stops else ()}
+    )
+    found = cases.completions(policy, config, prompts, seed)
+    some = cases.completions(policy, config.model_copy(update={"rollout_batch_size": at_once}), prompts, seed)
+    assert_same(some, found)
+
+
+@pytest.fixture(scope="module", params=["llama", "gemma3"])
+def sampled_from(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Policy, TrainConfig]:
+    return ending(tmp_path_factory.mktemp("model"), request.param)
+
+
+def test_no_prompt_has_no_completion(tmp_path: Path) -> None:
+    policy, config = ending(tmp_path)
+    assert cases.completions(policy, config, []) == []
 
 
 def test_a_completion_does_not_depend_on_the_others_of_its_batch(tmp_path: Path) -> None:
     policy, config = ending(tmp_path, max_new_tokens=20)
     together = cases.completions(policy, config)
     policy.shares_prompts = False
-    apart = cases.completions(policy, config)
-    assert [rolled.tokens for rolled in apart] == [rolled.tokens for rolled in together]
-    policy.shares_prompts = True
-    # A row's numbers are those of its place alone: the first prompt's completions stay when others come after it.
-    first = cases.completions(policy, config, cases.PROMPTS[:1])
-    numbers = mx.random.uniform(shape=(12, 20), key=mx.random.key(3))
-    wave = rollout._Wave(policy, cases.PROMPTS[:1], 4, Sampler(config, greedy=False), numbers[:4], ())
-    cases.result_of(wave.run())
-    assert [rolled.tokens for rolled in wave.rollouts()] == [rolled.tokens for rolled in together[:4]]
-    assert len(first) == 4
+    assert_same(cases.completions(policy, config), together)
 
 
 def test_completions_end_with_their_end_token(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from engine.grpo.rows import SharedRows
 from engine.grpo.shared_prompts import CompletionCache, PromptCache
 from tests.engine.grpo import cases
 
@@ -39,28 +40,48 @@ def test_completions_over_shared_prompts_get_the_logits_of_each_row_alone(tmp_pa
         assert mx.allclose(shared[row], alone, rtol=1e-4, atol=1e-4)
 
 
-def test_rows_and_prompts_that_are_kept_go_on_as_before(tmp_path: Path) -> None:
-    policy = cases.policy_in(tmp_path)
-    prompts = mx.array([[3, 1, 4, 1], [5, 9, 2, 6]])
+@pytest.mark.parametrize("kind", SHARING)
+def test_rows_that_come_and_go_get_the_logits_of_each_row_alone(tmp_path: Path, kind: str) -> None:
+    policy = cases.policy_in(tmp_path, kind)
+    prompts = [*cases.PROMPTS, [2, 4, 6, 8, 10, 12, 14, 16, 18]]
+    rows = SharedRows(policy.model, [prompt[:-1] for prompt in prompts])
+    going: list[list[int]] = []
+    generator = np.random.default_rng(0)
 
-    def continued(tokens: list[list[int]], drop: bool) -> mx.array:
-        collected = [PromptCache() for _ in policy.model.layers]
-        policy.split.hidden(prompts, collected)
-        caches = [
-            CompletionCache(layer.keys, layer.values, mx.array([4, 4]), 3, False)  # type: ignore[arg-type]
-            for layer in collected
-        ]
-        policy.model(mx.array(tokens), cache=caches)
-        if drop:
-            for layer in caches:
-                layer.keep(mx.array([1]), mx.array([3, 5]), 2)
-        rows = [[7], [8]] if drop else [[0], [0], [0], [7], [0], [8]]
-        logits: mx.array = policy.model(mx.array(rows), cache=caches)
-        return logits
+    def go_on(times: int) -> None:
+        for _ in range(times):
+            logits = policy.model(mx.array([[row[-1]] for row in going]), cache=rows.layers)[:, -1]
+            for row, found in zip(going, logits, strict=True):
+                assert mx.allclose(found, policy.model(mx.array([row]))[0, -1], rtol=1e-4, atol=1e-4)
+                row.append(int(generator.integers(1, policy.vocabulary)))
 
-    tokens = [[11, 12], [13, 14], [15, 16], [17, 18], [19, 20], [21, 22]]
-    whole, dropped = continued(tokens, drop=False), continued(tokens, drop=True)
-    assert mx.allclose(dropped, whole[mx.array([3, 5])], rtol=1e-4, atol=1e-5)
+    def join(*numbers: int) -> None:
+        cases.result_of(rows.admit(numbers))
+        going.extend(list(prompts[number]) for number in numbers)
+
+    def keep(*places: int, waiting: tuple[int, ...] = ()) -> None:
+        rows.keep(places, waiting)
+        going[:] = [going[place] for place in places]
+
+    join(2, 2, 1)
+    go_on(3)
+    join(0, 0, 3)
+    go_on(5)
+    keep(0, 2, 4, 5)
+    join(0)
+    go_on(3)
+    assert rows.unused([2, 3, 4]) == 3
+    keep(2, 3, 4)
+    assert rows.length == 8
+    go_on(2)
+    keep(waiting=(3,))
+    join(3, 3)
+    go_on(6)
+    keep(1)
+    go_on(1)
+    keep()
+    join(2, 0)
+    go_on(2)
 
 
 def test_a_model_with_states_does_not_share(tmp_path: Path) -> None:
