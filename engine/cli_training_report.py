@@ -7,6 +7,7 @@ from engine.events import Event
 from engine.training_events import (
     CheckpointSaved,
     Evaluated,
+    SettingChanged,
     StepFinished,
     TrainingFinished,
     TrainingPlanned,
@@ -18,6 +19,12 @@ _KINDS = {
     "full": "all weights",
     "lora": "LoRA adapters",
     "dora": "DoRA adapters",
+}
+_REASONS = {
+    "finished": "all steps are done",
+    "target reached": "the wanted accuracy is reached",
+    "no progress": "the accuracy did not rise any more",
+    "reward fell": "the mean reward fell far below its best",
 }
 _WHEN = {
     "before": "Before training",
@@ -38,7 +45,7 @@ def remark(event: Event) -> str | None:
             return _step(event)
         case Evaluated():
             return _evaluation(event)
-        case CheckpointSaved() | TrainingFinished():
+        case SettingChanged() | CheckpointSaved() | TrainingFinished():
             return _kept(event)
     return None
 
@@ -118,10 +125,12 @@ def _evaluation(event: Evaluated) -> str:
     return f"{when}{step}: {', '.join(parts)}, {event.seconds:.1f} s"
 
 
-def _kept(event: CheckpointSaved | TrainingFinished) -> str:
+def _kept(event: SettingChanged | CheckpointSaved | TrainingFinished) -> str:
+    if isinstance(event, SettingChanged):
+        return f"Changed after step {event.step:,}: {event.name} from {event.before:g} to {event.after:g}"
     if isinstance(event, CheckpointSaved):
         return f"Saved{' (the best so far)' if event.best else ''}: {event.folder}"
-    reason = "the wanted accuracy is reached" if event.reason == "target reached" else "all steps are done"
+    reason = _REASONS.get(event.reason, event.reason)
     rows = [("Finished", f"{reason}: step {event.step:,} of {event.steps:,}, {_duration(event.elapsed)}")]
     if event.accuracy_before is not None and event.accuracy_after is not None:
         rows.append(("Accuracy", f"{event.accuracy_before:.1%} before, {event.accuracy_after:.1%} after"))

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from engine.training_events import (
     CheckpointSaved,
     Evaluated,
+    SettingChanged,
     StepFinished,
     TrainingFinished,
     TrainingPlanned,
@@ -299,6 +300,7 @@ Event = (
     | TrainingStarted
     | StepFinished
     | Evaluated
+    | SettingChanged
     | CheckpointSaved
     | TrainingFinished
     | MemoryUse

@@ -7,11 +7,12 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from engine import places
+from engine import live, places
 from engine.convert import journal
 from engine.convert.settings import ConversionSettings
 from engine.errors import UserError, explain
 from engine.events import Event, ModelFetched, ModelFound, ModelUnloaded, ReplyFinished, Token
+from engine.live import LivePolicies
 from engine.requests import (
     CHAT,
     CONVERSION,
@@ -22,6 +23,7 @@ from engine.requests import (
     Download,
     Evaluate,
     Examine,
+    ExportCheckpoint,
     Fuse,
     Generate,
     ListModels,
@@ -50,6 +52,7 @@ __all__ = [
     "Download",
     "Evaluate",
     "Examine",
+    "ExportCheckpoint",
     "Fuse",
     "Generate",
     "ListModels",
@@ -73,15 +76,20 @@ _SAVE_SECONDS = 0.5
 
 
 class Workbench:
-    """What the jobs of one lane share: the model in memory. Belongs to the lane's thread."""
+    """What the jobs of one lane share: the model in memory, the policies that train. Belongs to the lane's thread."""
 
     def __init__(self) -> None:
         journal.sweep()
         self.session: ModelSession | None = None
+        self.live = LivePolicies()
         self._loaded: LoadModel | None = None
 
     def want(self, request: LoadModel) -> Generator[Event, None, ModelSession]:
-        """The session of the model asked for, loaded if it is not there."""
+        """The session of the model asked for, loaded if it is not there; the policy of a run leaves what is there."""
+        if request.model.startswith(live.PREFIX):
+            session, loaded = self.live.session(request.model)
+            yield loaded
+            return session
         if self.session is not None and self._loaded == request:
             return self.session
         yield from self.clear()
@@ -123,7 +131,7 @@ def start(request: Request, bench: Workbench) -> Iterator[Event]:
             yield from fetch(request.repository, request.revision, any_kind=request.any_kind)
         case ListModels():
             yield from _list_models()
-        case LookAt() | Convert() | Fuse() | MeasureQuality():
+        case LookAt() | Convert() | Fuse() | ExportCheckpoint() | MeasureQuality():
             yield from _convert(request)
         case Upload():
             from engine import hub_upload
@@ -132,7 +140,7 @@ def start(request: Request, bench: Workbench) -> Iterator[Event]:
                 places.expand(request.folder), request.repository, private=request.private, dry_run=request.dry_run
             )
         case Train() | Evaluate():
-            yield from _train(request)
+            yield from _train(request, bench)
         case Measure():
             from engine import memory
 
@@ -161,7 +169,7 @@ def _list_models() -> Iterator[Event]:
         )
 
 
-def _convert(request: LookAt | Convert | Fuse | MeasureQuality) -> Iterator[Event]:
+def _convert(request: LookAt | Convert | Fuse | ExportCheckpoint | MeasureQuality) -> Iterator[Event]:
     from engine.convert import conversion
 
     match request:
@@ -184,6 +192,10 @@ def _convert(request: LookAt | Convert | Fuse | MeasureQuality) -> Iterator[Even
             yield from conversion.convert(
                 request.model, request.output, settings, overwrite=request.overwrite, adapter=request.adapter
             )
+        case ExportCheckpoint():
+            from engine.grpo import export
+
+            yield from export.export(request.folder, request.output, overwrite=request.overwrite)
         case MeasureQuality():
             yield from conversion.measure(
                 request.source, request.settings, revision=request.revision, text=request.text
@@ -198,7 +210,7 @@ def _fetch_source(name: str, revision: str | None) -> Iterator[Event]:
         yield from hub.download(name.removeprefix(library.HUB_ADDRESS), revision, any_kind=True)
 
 
-def _train(request: Train | Evaluate) -> Iterator[Event]:
+def _train(request: Train | Evaluate, bench: Workbench) -> Iterator[Event]:
     model = request.config.model_name if isinstance(request, Train) else request.model
     if request.fetch:
         from engine import library
@@ -211,7 +223,8 @@ def _train(request: Train | Evaluate) -> Iterator[Event]:
         case Train(dry_run=True):
             yield from trainer.plan(request.config)
         case Train():
-            yield from trainer.train(request.config, places.expand(request.resume) if request.resume else None)
+            resume = places.expand(request.resume) if request.resume else None
+            yield from trainer.train(request.config, resume, bench.live)
         case Evaluate():
             yield from trainer.evaluate_model(request.model, request.adapter, request.config)
 

@@ -17,6 +17,8 @@ MEASURE, CHAT, EVALUATION, CONVERSION, TRAINING = range(5)
 class LoadModel:
     """Have this model in memory; another one that was there goes first.
 
+    `model` "run:FOLDER" is the policy of a run that trains on the same lane, as it is now, on the run's own weights:
+    nothing is loaded for it, what was loaded before stays, and the other fields do not apply.
     `fetch` downloads a Hugging Face id that is not on this computer; the window does that on its network lane instead.
     """
 
@@ -131,6 +133,19 @@ class Fuse:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportCheckpoint:
+    """Write a checkpoint of a run, the folder RUN/checkpoints/STEP, as a whole model.
+
+    `output` is the folder to write, "" for one in the program's own, named after run and step.
+    """
+
+    folder: str
+    output: str = ""
+    overwrite: bool = False
+    priority: int = CONVERSION
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureQuality:
     """Measure what the chosen and the neighbouring settings cost, without writing a model."""
 
@@ -189,6 +204,7 @@ Request = (
     | LookAt
     | Convert
     | Fuse
+    | ExportCheckpoint
     | MeasureQuality
     | Upload
     | Train

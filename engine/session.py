@@ -134,7 +134,6 @@ def _read(
     """Read weights and tokenizer into memory."""
     import mlx.core as mx
     from mlx_lm.models.cache import LRUPromptCache
-    from mlx_lm.utils import compute_bits_per_weight, get_total_parameters
 
     yield Progress("Reading the model", 0, files.weights, "bytes", files.name)
     model, config = _build(files, trust_remote_code)
@@ -149,7 +148,17 @@ def _read(
     backend.collect_garbage()
     # A full collection over 300,000 objects of the imports takes 50 ms; frozen, they are not looked at again.
     gc.freeze()
-    yield ModelLoaded(
+    yield loaded(files, model, tokenizer, time.perf_counter() - started)
+    prompts = LRUPromptCache(max_size=_KEPT_CONVERSATIONS, max_bytes=memory.available(memory_limit) // 4)
+    mx.reset_peak_memory()
+    return ModelSession(files, model, tokenizer, prompts)
+
+
+def loaded(files: ModelFiles, model: Module, tokenizer: TokenizerWrapper, seconds: float) -> ModelLoaded:
+    """What there is to say of a model in memory."""
+    from mlx_lm.utils import compute_bits_per_weight, get_total_parameters
+
+    return ModelLoaded(
         name=files.name,
         folder=str(files.folder),
         model_type=files.model_type,
@@ -159,11 +168,8 @@ def _read(
         context=files.context,
         has_chat_template=bool(tokenizer.has_chat_template),
         demonstration=files.demonstration,
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
     )
-    prompts = LRUPromptCache(max_size=_KEPT_CONVERSATIONS, max_bytes=memory.available(memory_limit) // 4)
-    mx.reset_peak_memory()
-    return ModelSession(files, model, tokenizer, prompts)
 
 
 def _build(files: ModelFiles, trust_remote_code: bool) -> tuple[Module, dict[str, Any]]:

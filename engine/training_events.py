@@ -124,6 +124,16 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingChanged:
+    """A person gave a setting another value after `step` steps; it counts from the next step on."""
+
+    step: int
+    name: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointSaved:
     """The run can be resumed from here; `best` marks the highest held-out accuracy so far."""
 
@@ -137,7 +147,8 @@ class TrainingFinished:
     """The run is over and its model is saved.
 
     `model` is the folder of what was trained: adapters, or whole weights; `fused` that of the merged model ("" where
-    none was asked for). The accuracies are None where nothing was evaluated.
+    none was asked for). The accuracies are None where nothing was evaluated. `reason` is "no progress" where held-out
+    accuracy did not rise any more, "reward fell" where the mean reward fell far below its best.
     """
 
     run: str
@@ -145,7 +156,7 @@ class TrainingFinished:
     fused: str
     step: int
     steps: int
-    reason: Literal["finished", "target reached"]
+    reason: Literal["finished", "target reached", "no progress", "reward fell"]
     accuracy_before: float | None
     accuracy_after: float | None
     elapsed: float

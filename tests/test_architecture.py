@@ -16,6 +16,7 @@ MODEL_CODE = {"mlx", "mlx_lm", "torch", "transformers", "safetensors", "tokenize
 PLAIN_DATA = {
     "engine.events",
     "engine.training_events",
+    "engine.grpo.controls",
     "engine.grpo.settings",
     "engine.grpo.task_settings",
     "engine.jobs",

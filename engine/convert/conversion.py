@@ -107,7 +107,7 @@ def convert(
         (work / "config.json").write_text(json.dumps(dict(sorted(config.items())), indent=4), "utf-8")
         _record(work, facts, settings, verdict, measured, bits=bits, left_out=left_out)
         reading.close()
-        _move(work, folder, replace=overwrite)
+        move(work, folder, replace=overwrite)
     seconds = time.perf_counter() - started
     yield ModelConverted(folder.name, str(folder), size, bits, parameters, left_out, seconds)
     return folder
@@ -276,7 +276,7 @@ def _record(
     (work / RECORD).write_text(json.dumps(record, indent=4, ensure_ascii=False), "utf-8")
 
 
-def _move(work: Path, folder: Path, *, replace: bool) -> None:
+def move(work: Path, folder: Path, *, replace: bool) -> None:
     """Put the finished folder in its place, if asked in place of the one that is there.
 
     Raises:

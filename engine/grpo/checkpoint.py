@@ -23,7 +23,7 @@ from engine.events import Note
 if TYPE_CHECKING:
     import mlx.core as mx
 
-_STATE = "state.json"
+STATE = "state.json"
 _TENSORS = ".safetensors"
 _UNFINISHED = ".partial"
 _REPLACED = ".replaced"
@@ -186,7 +186,7 @@ def _write_files(
     checksums = {path.name: _checksum(path) for path in sorted(folder.iterdir())}
     document = {"step": step, "files": checksums, "state": state}
     document["sha256"] = _digest_of(document)
-    with _durable(folder / _STATE) as file:
+    with _durable(folder / STATE) as file:
         file.write(json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
     _sync_folder(folder)
 
@@ -213,10 +213,10 @@ def _verified(folder: Path) -> dict[str, Any]:
         UserError: a file is missing, cannot be read, or was changed.
     """
     try:
-        document = json.loads((folder / _STATE).read_text("utf-8"))
+        document = json.loads((folder / STATE).read_text("utf-8"))
         written = document.pop("sha256")
         if _digest_of(document) != written:
-            raise _damaged(folder, _STATE)
+            raise _damaged(folder, STATE)
         for name, checksum in document["files"].items():
             if _checksum(folder / name) != checksum:
                 raise _damaged(folder, name)
@@ -225,7 +225,7 @@ def _verified(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise _explained(error, folder) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(folder, _STATE) from error
+        raise _damaged(folder, STATE) from error
     else:
         checked: dict[str, Any] = document
         return checked

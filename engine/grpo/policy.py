@@ -12,10 +12,9 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten, tree_unflatten
 
-from engine import library
 from engine.errors import UserError, in_short
 from engine.events import Event, Note
-from engine.grpo import lean_layers, shared_prompts
+from engine.grpo import export, lean_layers, shared_prompts
 from engine.grpo.logprobs import SplitModel
 from engine.grpo.settings import TrainConfig
 from engine.grpo.shared_prompts import CompletionCache, PromptCache
@@ -33,7 +32,8 @@ _ROLLOUT_BITS, _ROLLOUT_GROUP = 4, 64
 class Policy:
     """A loaded model with its trainable weights set apart; belongs to the thread that made it.
 
-    `shares_prompts` tells whether the completions of a group may share their prompt's keys and values.
+    `shares_prompts` tells whether the completions of a group may share their prompt's keys and values; `chat` is what a
+    person talks to while the policy trains, until its weights change.
     """
 
     def __init__(self, session: ModelSession, config: TrainConfig, *, trained: bool = True) -> None:
@@ -41,6 +41,8 @@ class Policy:
         self.model: Any = session.model
         self.tokenizer = session.tokenizer
         self._session, self._config = session, config
+        self.chat: ModelSession | None = None
+        self.memory_limit = config.memory_limit * 1024**2
         self.train_type: TrainType = _train_type(config, self.model)
         if trained:
             self._prepare(config)
@@ -53,7 +55,9 @@ class Policy:
         shared_prompts.install(self.model)
         self.shares_prompts = config.share_prompts and self._can_share()
         self.end_tokens = frozenset(int(token) for token in self.tokenizer.eos_token_ids)
-        self._first = self.trainable() if self.train_type == "full" and config.kl_coeff > 0 and trained else {}
+        self._first: dict[str, mx.array] = {}
+        if config.kl_coeff > 0 and trained:
+            self.keep_first()
         self._quantised: Any = None
 
     def trainable(self) -> dict[str, mx.array]:
@@ -63,6 +67,24 @@ class Policy:
 
     def put(self, weights: dict[str, mx.array]) -> None:
         """Set trainable weights, such as those of a checkpoint."""
+        self._set(weights)
+        self.changed()
+
+    def changed(self) -> None:
+        """Say that the weights are others now: what was computed with the earlier ones is of no use."""
+        self.chat = None
+
+    def keep_first(self, weights: dict[str, mx.array] | None = None) -> None:
+        """Keep these weights, or those of now, for `reference`, where it cannot find them by leaving adapters out."""
+        if self.train_type == "full":
+            self._first = self.trainable() if weights is None else weights
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether `reference` has what it needs."""
+        return self.train_type != "full" or bool(self._first)
+
+    def _set(self, weights: dict[str, mx.array]) -> None:
         self.model.update(tree_unflatten(list(weights.items())))
 
     @property
@@ -88,11 +110,11 @@ class Policy:
         """Inside, the model is the untrained one: the same weights with the adapters off, or the first ones."""
         if self.train_type == "full":
             now = self.trainable()
-            self.put(self._first)
+            self._set(self._first)
             try:
                 yield
             finally:
-                self.put(now)
+                self._set(now)
             return
         adapters = [(name, module) for name, module in self.model.named_modules() if "lora_a" in module]
         bare = [(name, module["embedding" if "embedding" in module else "linear"]) for name, module in adapters]
@@ -117,30 +139,21 @@ class Policy:
         Adapters are written alone, or `fused`: merged into the model's weights and those written.
         """
         if self.train_type == "full":
-            self._save_whole(folder)
+            export.save_whole(folder, self.files, self.model)
         elif fused:
             adapters = [(name, module) for name, module in self.model.named_modules() if "lora_a" in module]
             self.model.update_modules(tree_unflatten([(name, module.fuse()) for name, module in adapters]))
             try:
-                self._save_whole(folder)
+                export.save_whole(folder, self.files, self.model)
             finally:
                 self.model.update_modules(tree_unflatten(adapters))
         else:
             mx.save_safetensors(str(folder / "adapters.safetensors"), self.trainable())
             (folder / "adapter_config.json").write_text(json.dumps(self.adapter_config(), indent=2) + "\n", "utf-8")
 
-    def _save_whole(self, folder: Path) -> None:
-        from mlx_lm.utils import save_model
-
-        weights = {path.name for path in library.weight_files(self.files.folder, self.files.name)}
-        for path in sorted(self.files.folder.iterdir()):
-            if path.is_file() and path.name not in weights and not path.name.endswith(".index.json"):
-                (folder / path.name).write_bytes(path.read_bytes())
-        save_model(folder, self.model)
-
     def close(self) -> int:
         """Give the memory back; the number of bytes freed."""
-        self._first, self._quantised = {}, None
+        self._first, self._quantised, self.chat = {}, None, None
         del self.model, self.split
         return self._session.close()
 

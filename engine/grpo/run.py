@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import UserError
 from engine.events import Event, Progress
-from engine.grpo import checkpoint
+from engine.grpo import checkpoint, export, stopping
 from engine.grpo.run_folder import RunFolder
 from engine.grpo.settings import TrainConfig
+from engine.grpo.steering import Changes, Steering, applied
+from engine.grpo.stopping import Reason
 from engine.training_events import CheckpointSaved, Evaluated, TrainingFinished, TrainingStarted
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ class State:
     latest: float | None = None
     judged: int = -1
     elapsed: float = 0.0
+    changes: Changes = field(default_factory=dict)
+    stale: int = 0
+    rewards: list[float] = field(default_factory=list)
+    best_reward: float = 0.0
 
 
 class Run:
@@ -77,10 +82,12 @@ class Run:
         reports: Reports,
         watch: Stopwatch,
         state: State,
+        steering: Steering,
     ) -> None:
-        self._folder, self._config, self._task, self._rewards = folder, config, task, rewards
-        self._policy, self._updater, self._reports = policy, updater, reports
-        self._watch, self._state = watch, state
+        self._folder, self._task, self._rewards = folder, task, rewards
+        self._policy, self._updater, self._reports, self._steering = policy, updater, reports, steering
+        self._watch, self._state, self._written = watch, state, config
+        self._configure()
         self._steps = length(config, len(task.train))
         self._saved = state.step if state.step else None
         # Whether the weights are those after `state.step` steps.
@@ -91,7 +98,7 @@ class Run:
         from engine.grpo import steps
         from engine.grpo.update import learning_rate
 
-        config, state = self._config, self._state
+        state = self._state
         trainable = sum(array.size for array in self._policy.trainable().values())
         yield TrainingStarted(
             str(self._folder.folder),
@@ -102,15 +109,16 @@ class Run:
             self._steps,
             state.step > 0,
         )
-        reached = False
+        reason: Reason | None = None
         try:
             if state.step == 0:
                 first = yield from self._evaluate("before")
                 state.before = first.accuracy if first else None
             else:
                 # What a stop right after the step cut off.
-                reached = yield from self._look()
-            while state.step < self._steps and not reached:
+                reason = yield from self._look()
+            while state.step < self._steps and not reason:
+                config = yield from self._obey()
                 number = state.step + 1
                 rate = learning_rate(config, number, self._steps)
                 # Arrays are never changed in place: keeping them is keeping the weights of before.
@@ -135,12 +143,30 @@ class Run:
                 self._require_sound(result, number)
                 state.step, state.cursor, self._whole = number, result.cursor, True
                 yield from self._tell(result, rate)
-                reached = yield from self._look()
-            yield from self._finish("target reached" if reached else "finished")
+                reason = yield from self._look()
+            yield from self._finish(reason or "finished")
         except (GeneratorExit, UserError):
             if state.step and self._saved != state.step and self._whole:
                 self._save()
             raise
+
+    def _configure(self) -> None:
+        """Take the settings of the file with what was changed since."""
+        self._config = applied(self._written, self._state.changes)
+        self._updater.configure(self._config)
+
+    def _obey(self) -> Generator[Event, None, TrainConfig]:
+        """Do what was asked for since the last step; the settings of the next one."""
+        state = self._state
+        before = dict(state.changes)
+        save = yield from self._steering.obey(state.step, state.changes, self._written, self._policy)
+        if state.changes != before:
+            self._configure()
+            # Without a checkpoint that knows it, a resumed run would take the change back.
+            save, self._saved = state.step > 0, None
+        if save and self._saved != state.step:
+            yield self._save(best=state.best_step == state.step)
+        return self._config
 
     def _tell(self, result: StepResult, rate: float) -> Iterator[Event]:
         from engine.grpo import step_figures, steps
@@ -159,11 +185,14 @@ class Run:
             elapsed=state.elapsed,
         )
         self._reports.step(event)
+        if self._config.early_stop_reward:
+            state.rewards = [*state.rewards, event.reward][-self._config.early_stop_window :]
+            state.best_reward = stopping.best_mean(self._config, state.rewards, state.best_reward)
         if state.step % self._config.logging_steps == 0 or state.step == self._steps:
             yield event
 
-    def _look(self) -> Generator[Event, None, bool]:
-        """Evaluate and save where it is time to; whether the accuracy to reach is reached."""
+    def _look(self) -> Generator[Event, None, Reason | None]:
+        """Evaluate and save where it is time to; why to end here, None to go on."""
         config, state = self._config, self._state
         due = bool(config.eval_steps) and state.step % config.eval_steps == 0 and state.step < self._steps
         quick = config.eval_every_updates and state.step % config.eval_every_updates == 0 and state.step < self._steps
@@ -173,7 +202,12 @@ class Run:
             better = state.best_step == state.step
         if better or (config.save_steps and state.step % config.save_steps == 0 and self._saved != state.step):
             yield self._save(best=better)
-        return due and state.latest is not None and 0.0 < config.target_accuracy <= state.latest
+        if state.step >= self._steps:
+            return None
+        reached = state.latest if due else None
+        return stopping.reason(
+            config, reached=reached, stale=state.stale, rewards=state.rewards, best=state.best_reward
+        )
 
     def _evaluate(
         self, when: Literal["before", "during", "quick", "after"]
@@ -199,6 +233,8 @@ class Run:
         state.judged = state.step
         if when != "quick":
             state.latest = found.accuracy
+        if when == "during":
+            state.stale = 0 if found.accuracy > max(state.best, state.before or 0.0) else state.stale + 1
         if when in {"during", "after"} and found.accuracy > state.best:
             state.best, state.best_step = found.accuracy, state.step
         self._reports.evaluated(found)
@@ -254,14 +290,16 @@ class Run:
         state = self._state
         state.elapsed = self._watch.read()
         kept = {name: getattr(state, name) for name in State.__slots__}
-        config_file = {}
+        config_file, name = {}, "weights"
         if self._policy.train_type != "full":
+            # As mlx_lm names them: a checkpoint of adapters is an adapter.
+            name = "adapters"
             text = json.dumps(self._policy.adapter_config(), indent=2) + "\n"
             config_file = {"adapter_config.json": text.encode()}
         where = checkpoint.save(
             self._folder.checkpoints,
             state.step,
-            {"weights": self._policy.trainable(), "optimizer": self._updater.state()},
+            {name: self._policy.trainable(), "optimizer": self._updater.state()},
             kept | {"sizes": self._folder.sizes()},
             config_file,
         )
@@ -269,21 +307,21 @@ class Run:
         checkpoint.prune(self._folder.checkpoints, self._config.keep_checkpoints, state.best_step)
         return CheckpointSaved(state.step, str(where), best)
 
-    def _finish(self, reason: Literal["finished", "target reached"]) -> Generator[Event, None, None]:
+    def _finish(self, reason: Reason) -> Generator[Event, None, None]:
         state, config = self._state, self._config
         last = None
-        if reason == "finished" and state.judged != state.step:
+        if state.judged != state.step:
             last = yield from self._evaluate("after")
         better = last is not None and state.best_step == state.step
         if self._saved != state.step or better:
             yield self._save(best=better)
         yield Progress("Saving the model", 0)
         model = self._folder.folder / "model"
-        _write(model, self._policy, fused=False)
+        export.save_policy(model, self._policy, fused=False)
         fused = ""
         if config.fuse and self._policy.train_type != "full":
             fused = str(self._folder.folder / "fused")
-            _write(Path(fused), self._policy, fused=True)
+            export.save_policy(Path(fused), self._policy, fused=True)
         yield TrainingFinished(
             str(self._folder.folder),
             str(model),
@@ -295,17 +333,6 @@ class Run:
             state.latest,
             self._watch.read(),
         )
-
-
-def _write(folder: Path, policy: Policy, *, fused: bool) -> None:
-    """Put a model in the place of `folder`, whole or not at all."""
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        made = Path(temporary) / "new"
-        made.mkdir()
-        policy.save(made, fused=fused)
-        if folder.exists():
-            folder.rename(Path(temporary) / "old")
-        made.rename(folder)
 
 
 def length(config: TrainConfig, rows: int) -> int:

@@ -194,6 +194,32 @@ class TrainConfig(TaskSettings):
     target_accuracy: float = setting(
         0.0, "Accuracy to reach", "End once an evaluation reaches this; 0 never does.", "Length", ge=0.0, le=1.0
     )
+    early_stop_patience: int = setting(
+        0,
+        "Evaluations without a rise",
+        "End after this many evaluations in a row without a higher accuracy than before; 0 never does.",
+        "Length",
+        ge=0,
+        le=10000,
+    )
+    early_stop_reward: float = setting(
+        0.0,
+        "Share of the best reward",
+        "End once the mean reward of recent steps is below this share of the highest such mean; 0 never does.",
+        "Length",
+        ge=0.0,
+        lt=1.0,
+        step=0.05,
+    )
+    early_stop_window: int = setting(
+        20,
+        "Steps of a mean reward",
+        "How many recent steps the mean is over by which a fall of the reward is told.",
+        "Length",
+        ge=1,
+        le=10000,
+        unit="steps",
+    )
     max_kl: float = setting(
         10.0, "KL limit", "A mean KL per token above this stops the run; 0 never does.", "Length", ge=0.0
     )

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 from engine import backend
 from engine.errors import UserError
-from engine.events import Event, ModelLoaded, Progress
+from engine.events import Event, ModelLoaded, Note, Progress
 from engine.grpo import checkpoint, run_folder
 from engine.grpo.run import Run, State, Stopwatch
 from engine.grpo.run_folder import RunFolder
 from engine.grpo.settings import TrainConfig
-from engine.training_events import StepFinished, TrainingStarted
+from engine.grpo.steering import Steering, applied
+from engine.live import LivePolicies
+from engine.training_events import StepFinished, TrainingFinished, TrainingStarted
 
 if TYPE_CHECKING:
     from engine.grpo.policy import Policy
@@ -31,12 +33,13 @@ _PASSING = (Progress, ModelLoaded)
 _FIXED = ("model_name", "train_type", "lora_rank", "lora_scale", "lora_layers", "lora_keys")
 
 
-def train(config: TrainConfig, resume: Path | None = None) -> Iterator[Event]:
-    """Train as configured; closing it early saves a checkpoint of the last whole step.
+def train(config: TrainConfig, resume: Path | None = None, live: LivePolicies | None = None) -> Iterator[Event]:
+    """Train as configured; closing it early saves a checkpoint of the last whole step, and so does a command to stop.
 
     Args:
         config: of a new run; of one to go on with, its own settings with what is to change from here on.
         resume: the folder, or the name, of a run to go on with.
+        live: where a chat of the same thread finds the policy while it trains.
 
     Yields:
         Progress of everything, and the run's record: TrainingStarted, StepFinished, Evaluated, CheckpointSaved,
@@ -54,7 +57,8 @@ def train(config: TrainConfig, resume: Path | None = None) -> Iterator[Event]:
         if config != folder.config:
             _require_same_weights(folder.config, config)
             folder.replace_config(config)
-        events = _run(folder, watch)
+        steering = Steering(folder.folder)
+        events = _run(folder, watch, steering, live or LivePolicies())
         try:
             for event in events:
                 if not isinstance(event, _PASSING):
@@ -68,7 +72,17 @@ def train(config: TrainConfig, resume: Path | None = None) -> Iterator[Event]:
                     untouched = untouched and not isinstance(event, StepFinished)
                 watch.stop()
                 yield event
+                stopped = yield from steering.hold()
                 watch.go_on()
+                if stopped and not isinstance(event, TrainingFinished):
+                    events.close()
+                    note = Note("The run was stopped as asked, and is saved up to its last whole step.")
+                    if untouched:
+                        note = Note("The run was stopped as asked, before its first step. Nothing of it is kept.")
+                    elif started:
+                        folder.append_event(note)
+                    yield note
+                    break
         finally:
             events.close()
             if untouched and not folder.checkpoints.exists():
@@ -76,7 +90,7 @@ def train(config: TrainConfig, resume: Path | None = None) -> Iterator[Event]:
                 shutil.rmtree(folder.folder, ignore_errors=True)
 
 
-def _run(folder: RunFolder, watch: Stopwatch) -> Generator[Event, None, None]:
+def _run(folder: RunFolder, watch: Stopwatch, steering: Steering, live: LivePolicies) -> Generator[Event, None, None]:
     from engine.grpo import data, forecast, memory_limits
     from engine.grpo.policy import open_policy
     from engine.grpo.reports import Reports
@@ -99,7 +113,8 @@ def _run(folder: RunFolder, watch: Stopwatch) -> Generator[Event, None, None]:
         watch.set(state.elapsed)
         reports = Reports(config.report_to, folder.folder, config, state.step)
         stack.callback(reports.close)
-        run = Run(folder, config, task, rewards, policy, updater, reports, watch, state)
+        run = Run(folder, config, task, rewards, policy, updater, reports, watch, state, steering)
+        stack.enter_context(live.shown(folder.folder, policy))
         yield from run.steps()
 
 
@@ -130,9 +145,14 @@ def _restore(folder: RunFolder, policy: Policy, updater: Updater) -> Generator[E
     saved = checkpoint.load(newest)
     state = dict(saved.state)
     folder.rewind(saved.step, state.pop("sizes"))
-    policy.put(saved.tensors["weights"])
+    found = State(**state)
+    if applied(folder.config, found.changes).kl_coeff and not policy.has_reference:
+        # These are still the weights that the run began with.
+        policy.keep_first()
+    # Checkpoints of adapters had the name of those of weights once.
+    policy.put(saved.tensors.get("adapters") or saved.tensors["weights"])
     updater.put_state(saved.tensors["optimizer"])
-    return State(**state)
+    return found
 
 
 def evaluate_model(model: str, adapter: str, config: TrainConfig) -> Iterator[Event]:

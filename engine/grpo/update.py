@@ -66,6 +66,13 @@ class Updater:
         if compiled:
             self._compiled = mx.compile(self._gradients, inputs=[policy.model.state])
 
+    def configure(self, config: TrainConfig) -> None:
+        """Take other settings from the next update on; those that the optimiser was made with stay."""
+        self._config = config
+        if self._compiled is not None:
+            # What was compiled has the former settings in it.
+            self._compiled = mx.compile(self._gradients, inputs=[self._model.state])
+
     def state(self) -> dict[str, mx.array]:
         """The optimiser's moments and steps, and the float32 weights that 16-bit ones are rounded from, by name."""
         found = dict(_leaves(self.optimizer.state))
@@ -132,6 +139,7 @@ class Updater:
                 lambda master, array: master.astype(array.dtype), self._masters, self._model.trainable_parameters()
             )
             self._model.update(rounded)
+            self._policy.changed()
             mx.eval(rounded, self._masters, self.optimizer.state)
         return figures
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from engine import cli_training_report
@@ -10,6 +12,7 @@ from engine.events import Event
 from engine.training_events import (
     CheckpointSaved,
     Evaluated,
+    SettingChanged,
     StepFinished,
     TrainingFinished,
     TrainingPlanned,
@@ -147,3 +150,17 @@ def test_the_model_is_the_result_of_a_run(capsys: pytest.CaptureFixture[str]) ->
     assert "the wanted accuracy is reached" in said
     assert "the best so far" in str(cli_training_report.remark(CheckpointSaved(9, "/runs/a/checkpoints/9", True)))
     assert "/runs/a b" in str(cli_training_report.remark(STARTED))
+
+
+def test_a_changed_setting_is_one_line() -> None:
+    line = cli_training_report.remark(SettingChanged(12, "learning_rate", 1e-6, 2.5e-7))
+    assert line == "Changed after step 12: learning_rate from 1e-06 to 2.5e-07"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("no progress", "the accuracy did not rise any more"), ("reward fell", "the mean reward fell far below its best")],
+)
+def test_an_early_end_says_why(reason: Literal["no progress", "reward fell"], words: str) -> None:
+    finished = TrainingFinished("/runs/a", "/runs/a/model", "", 60, 400, reason, 0.43, 0.44, 5.0)
+    assert f"{words}: step 60 of 400" in str(cli_training_report.remark(finished))
