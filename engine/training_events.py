@@ -59,12 +59,14 @@ class StepFinished:
 
     `reward` is the mean weighted sum of the rewards and `reward_spread` its mean standard deviation within groups;
     `rewards` are (name, mean, standard deviation) of each, unweighted, over the completions that it judged;
-    `flat_groups` is the share of groups whose rewards were all equal, `replaced` how many of them were replaced.
+    `flat_groups` is the share of all groups sampled whose rewards were all equal, `replaced` how many of them were
+    replaced; all other figures are of the groups that were kept.
     `kl` (nats a token, to the reference) is None where it is not measured. `entropy` is the mean of -log p of the
     sampled tokens. `clipped_low` and `clipped_high` are the shares of tokens whose ratio was clipped. `ratio` is the
     largest importance ratio. Lengths count tokens; `cut_short` is the share of completions that reached the longest
     length. `loss` is the step's whole loss and `gradient_norm` the norm before clipping. `elapsed` counts the run's
-    seconds so far, those before a resume included, less evaluations and pauses. `rows` are the data rows of the step.
+    seconds so far, those before a resume included, less evaluations and pauses; no other seconds count pauses either.
+    `rows` are the data rows of the step.
     """
 
     step: int

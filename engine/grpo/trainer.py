@@ -19,7 +19,7 @@ from engine.grpo import checkpoint, run_folder
 from engine.grpo.run import Run, State, Stopwatch
 from engine.grpo.run_folder import RunFolder
 from engine.grpo.settings import TrainConfig
-from engine.training_events import StepFinished, TrainingStarted
+from engine.training_events import CheckpointSaved, StepFinished, TrainingStarted
 
 if TYPE_CHECKING:
     from engine.grpo.policy import Policy
@@ -62,8 +62,7 @@ def train(config: TrainConfig, resume: Path | None = None) -> Iterator[Event]:
                     started = started or isinstance(event, TrainingStarted)
                     if started:
                         # Not before: files are cut to the checkpoint's until then.
-                        for one in early:
-                            folder.append_event(one)
+                        folder.append_news(early)
                         early.clear()
                     untouched = untouched and not isinstance(event, StepFinished)
                 watch.stop()
@@ -130,6 +129,9 @@ def _restore(folder: RunFolder, policy: Policy, updater: Updater) -> Generator[E
     saved = checkpoint.load(newest)
     state = dict(saved.state)
     folder.rewind(saved.step, state.pop("sizes"))
+    if state.get("said"):
+        # Written to the record after the checkpoint was.
+        folder.append_event(CheckpointSaved(saved.step, str(newest), state["best_step"] == saved.step))
     policy.put(saved.tensors["weights"])
     updater.put_state(saved.tensors["optimizer"])
     return State(**state)
