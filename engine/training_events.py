@@ -16,7 +16,8 @@ class TrainingPlanned:
     `trainable` of the `parameters` change; 0 parameters: the model is not on this computer, and no forecast was
     possible. `rows` and `held_out` count data, -1 where it is not on this computer. Memory: `weights`, `optimizer`
     (moments and gradients), `kv_cache` of the rollouts, `activations` of the largest part of an update, and the
-    forecast `peak`, of which `available` may be used. `seconds_per_step` is 0 where it cannot be told.
+    forecast `peak`, of which `available` may be used. `seconds_per_step` is that of completions which are all as long
+    as they may be, so an upper bound, and 0 where it cannot be told.
     `suggestion` holds key=value pairs with which a run that does not fit would; empty where it fits or nothing helps.
     """
 
