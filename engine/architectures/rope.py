@@ -37,7 +37,8 @@ class Rope(Module):
         self._longest = longest
         self._plain = parameters["rope_theta"] ** (mx.arange(0, dims, 2, dtype=mx.float32) / dims)
         # Pairs of (periods, factor on what is rotated): for short texts, and for texts beyond `_limit` tokens.
-        self._short = self._long = (self._plain, 1.0)
+        self._short: tuple[mx.array, float | mx.array] = (self._plain, 1.0)
+        self._long: tuple[mx.array, float | mx.array] = self._short
         self._limit = longest
         if self.kind == "linear":
             self._short = self._long = (self._plain * parameters["factor"], 1.0)

@@ -279,8 +279,8 @@ def _turn_alike(model: Any, config: TrainConfig) -> bool:
     Rollouts give tokens the factors of the length so far, a pass over a whole text those of its end: the same tokens
     would have other probabilities.
     """
-    ropes = {id(module): module for module in model.modules() if isinstance(module, Rope)}
-    return any([rope.keep(_longest(config)) for rope in ropes.values()])
+    changed = [module.keep(_longest(config)) for module in model.modules() if isinstance(module, Rope)]
+    return any(changed)
 
 
 def _train_type(config: TrainConfig, model: Module) -> TrainType:

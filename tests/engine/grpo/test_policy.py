@@ -247,7 +247,7 @@ def test_fused_adapters_of_a_model_that_another_program_quantised_load(tmp_path:
     policy.save(saved, fused=True)
     ours, theirs = session.load(saved, "float32")[0], load(str(saved))[0]  # type: ignore[misc]
     # Merged weights are rounded to four bits once more.
-    assert np.abs(logits(ours) - logits(policy.model)).mean() < 0.1
+    assert np.abs(logits(ours) - logits(policy.model)).mean() < 0.25 < logits(ours).std() / 4
     assert np.allclose(logits(theirs), logits(ours), rtol=0, atol=0.02)
 
 
