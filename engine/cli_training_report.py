@@ -78,9 +78,10 @@ def _plan(event: TrainingPlanned) -> str:
             rows.append(("", f"this would: {settings}"))
     else:
         rows.append(("Memory", "no forecast: the model is not on this computer"))
-    time = f"about {_duration(event.seconds_per_step)} a step"
+    time = f"up to about {_duration(event.seconds_per_step)} a step"
     if event.steps:
         time += f", {_duration(event.seconds_per_step * event.steps)} in all without evaluations"
+    time += "; less where completions end early"
     rows.append(("Time", time if event.seconds_per_step else "no forecast"))
     return _table(rows)
 

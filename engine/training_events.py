@@ -16,7 +16,8 @@ class TrainingPlanned:
     `trainable` of the `parameters` change; 0 parameters: the model is not on this computer, and no forecast was
     possible. `rows` and `held_out` count data, -1 where it is not on this computer. Memory: `weights`, `optimizer`
     (moments and gradients), `kv_cache` of the rollouts, `activations` of the largest part of an update, and the
-    forecast `peak`, of which `available` may be used. `seconds_per_step` is 0 where it cannot be told.
+    forecast `peak`, of which `available` may be used. `seconds_per_step` is that of completions which are all as long
+    as they may be, so an upper bound, and 0 where it cannot be told.
     `suggestion` holds key=value pairs with which a run that does not fit would; empty where it fits or nothing helps.
     """
 
@@ -59,12 +60,14 @@ class StepFinished:
 
     `reward` is the mean weighted sum of the rewards and `reward_spread` its mean standard deviation within groups;
     `rewards` are (name, mean, standard deviation) of each, unweighted, over the completions that it judged;
-    `flat_groups` is the share of groups whose rewards were all equal, `replaced` how many of them were replaced.
+    `flat_groups` is the share of all groups sampled whose rewards were all equal, `replaced` how many of them were
+    replaced; all other figures are of the groups that were kept.
     `kl` (nats a token, to the reference) is None where it is not measured. `entropy` is the mean of -log p of the
     sampled tokens. `clipped_low` and `clipped_high` are the shares of tokens whose ratio was clipped. `ratio` is the
     largest importance ratio. Lengths count tokens; `cut_short` is the share of completions that reached the longest
     length. `loss` is the step's whole loss and `gradient_norm` the norm before clipping. `elapsed` counts the run's
-    seconds so far, those before a resume included, less evaluations and pauses. `rows` are the data rows of the step.
+    seconds so far, those before a resume included, less evaluations and pauses; no other seconds count pauses either.
+    `rows` are the data rows of the step.
     """
 
     step: int

@@ -42,7 +42,7 @@ class Recomputing:
         from mlx_lm.models.cache import make_prompt_cache
 
         call = super().__call__  # type: ignore[misc]
-        if cache is None or not isinstance(getattr(cache[0], "offset", None), int):
+        if cache is None or self.limit is None or not isinstance(getattr(cache[0], "offset", None), int):
             return call(inputs, *args, cache=cache, **kwargs)  # type: ignore[no-any-return]
         before, time = cache[0].offset, inputs.shape[1]
         seen: _Seen | None = getattr(cache[0], "seen", None)
@@ -62,9 +62,9 @@ class Recomputing:
         return logits[:, -time:]
 
     @functools.cached_property
-    def limit(self) -> int:
-        """The length in tokens up to which the short factors hold."""
+    def limit(self) -> int | None:
+        """The length in tokens up to which the short factors hold; None where one kind is kept."""
         layers: list[Any] = self.layers  # type: ignore[attr-defined]
         modules = (module for layer in layers for _, module in layer.named_modules() if "rope" in module)
         limits = [module.rope.limit for module in modules if isinstance(module.rope, Rope)]
-        return next(limit for limit in limits if limit is not None)
+        return next((limit for limit in limits if limit is not None), None)

@@ -37,7 +37,8 @@ class Rope(Module):
         self._longest = longest
         self._plain = parameters["rope_theta"] ** (mx.arange(0, dims, 2, dtype=mx.float32) / dims)
         # Pairs of (periods, factor on what is rotated): for short texts, and for texts beyond `_limit` tokens.
-        self._short = self._long = (self._plain, 1.0)
+        self._short: tuple[mx.array, float | mx.array] = (self._plain, 1.0)
+        self._long: tuple[mx.array, float | mx.array] = self._short
         self._limit = longest
         if self.kind == "linear":
             self._short = self._long = (self._plain * parameters["factor"], 1.0)
@@ -60,6 +61,17 @@ class Rope(Module):
     def limit(self) -> int | None:
         """The length in tokens beyond which everything is rotated in another way; None if there is none."""
         return self._limit if self.kind == "longrope" else None
+
+    def keep(self, length: int) -> bool:
+        """Rotate every text as one of this many tokens from here on, if it would be rotated otherwise than short ones.
+
+        So do servers that fix the factors by the longest text they take. Returns whether it changed anything.
+        """
+        if self.kind not in ("longrope", "dynamic") or length <= self._limit:
+            return False
+        self._short = self._long = self._at(length)
+        self.kind = "kept"
+        return True
 
     def __call__(self, x: mx.array, offset: int | mx.array = 0) -> mx.array:
         """Rotate.

@@ -6,7 +6,7 @@ Call `engine.backend.prepare()` before importing this module: it imports MLX.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import mlx.core as mx
@@ -44,6 +44,7 @@ def evaluate(
     step: int,
     key: mx.array,
     elapsed: float,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Generator[Event, None, Evaluated]:
     """Answer rows greedily, and `eval_generations` times by sampling where that is more than one.
 
@@ -52,6 +53,7 @@ def evaluate(
     Args:
         key: a PRNG key of this evaluation's own, for the sampled completions.
         elapsed: seconds of the run so far; handed through.
+        clock: as `engine.grpo.steps.run`.
 
     Yields:
         Progress in rows.
@@ -59,7 +61,7 @@ def evaluate(
     Returns:
         the figures; `seconds` is what the evaluation took.
     """
-    started = time.perf_counter()
+    started = clock()
     generations = 1 if when == "quick" else config.eval_generations
     total = len(task_rows) * (1 if generations == 1 else 2)
     greedy = yield from _completions(policy, task_rows, config, 1, None, 0, total)
@@ -91,7 +93,7 @@ def evaluate(
         mean_reward=mean_reward,
         mean_length=statistics.mean(lengths),
         cut_short=statistics.mean([rolled.stop_reason == "length" for rolled in greedy]),
-        seconds=time.perf_counter() - started,
+        seconds=clock() - started,
         elapsed=elapsed,
         generations=generations,
         sampled_accuracy=sampled_accuracy,

@@ -12,25 +12,11 @@ from engine import config as settings
 from engine import library, places
 from engine.errors import UserError
 from engine.events import Event, ModelConverted, Progress
-from engine.grpo import checkpoint
+from engine.grpo import checkpoint, saving
 from engine.grpo.settings import TrainConfig
 
 if TYPE_CHECKING:
-    from mlx.nn.layers.base import Module
-
     from engine.grpo.policy import Policy
-    from engine.library import ModelFiles
-
-
-def save_whole(folder: Path, files: ModelFiles, model: Module) -> None:
-    """Write a model into an empty folder, with all that the folder it was read from has besides its weights."""
-    from mlx_lm.utils import save_model
-
-    weights = {path.name for path in library.weight_files(files.folder, files.name)}
-    for path in sorted(files.folder.iterdir()):
-        if path.is_file() and path.name not in weights and not path.name.endswith(".index.json"):
-            (folder / path.name).write_bytes(path.read_bytes())
-    save_model(folder, model)
 
 
 def save_policy(folder: Path, policy: Policy, *, fused: bool) -> None:
@@ -104,7 +90,7 @@ def _export_weights(folder: Path, config: TrainConfig, output: str, *, overwrite
         del weights
         with journal.unfinished(target) as work:
             yield Progress("Writing the weights", 0)
-            save_whole(work, session.files, model)
+            saving.save_whole(work, session.files, model)
             del model
             size = sum(path.stat().st_size for path in library.weight_files(work, target.name))
             conversion.move(work, target, replace=overwrite)

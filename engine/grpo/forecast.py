@@ -218,7 +218,7 @@ def _fits(found: Memory, machine: Machine) -> bool:
 
 
 def seconds_per_step(config: TrainConfig, shape: Shape, machine: Machine, prompt_tokens: int = 0) -> float:
-    """The time of a step whose completions are all as long as they may be; 0 where the machine is not known.
+    """An upper bound of a step's time: completions are all as long as they may be; 0 where the machine is not known.
 
     Two FLOP a weight and token for each pass, as in Kaplan et al. 2020 (arXiv 2001.08361, section 2.1); a gradient
     with respect to activations takes one more pass, and one with respect to weights another.

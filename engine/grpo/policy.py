@@ -12,9 +12,10 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten, tree_unflatten
 
+from engine.architectures.rope import Rope
 from engine.errors import UserError, in_short
 from engine.events import Event, Note
-from engine.grpo import export, lean_layers, shared_prompts
+from engine.grpo import lean_layers, saving, shared_prompts
 from engine.grpo.logprobs import SplitModel
 from engine.grpo.settings import TrainConfig
 from engine.grpo.shared_prompts import CompletionCache, PromptCache
@@ -27,13 +28,16 @@ TrainType = Literal["lora", "dora", "full"]
 # What attention over parts may differ from attention in one piece, for logits of about one.
 _SHARING_TOLERANCE = 1e-3
 _ROLLOUT_BITS, _ROLLOUT_GROUP = 4, 64
+# Balances the use of experts from outside: it has no gradient, and weight decay alone would undo it.
+_BALANCING = ("e_score_correction_bias", "expert_bias", "router_bias")
 
 
 class Policy:
     """A loaded model with its trainable weights set apart; belongs to the thread that made it.
 
-    `shares_prompts` tells whether the completions of a group may share their prompt's keys and values; `chat` is what a
-    person talks to while the policy trains, until its weights change.
+    `shares_prompts` tells whether the completions of a group may share their prompt's keys and values, `turns_as_long`
+    whether short texts are given the rotary factors of long ones; `chat` is what a person talks to while the policy
+    trains, until its weights change.
     """
 
     def __init__(self, session: ModelSession, config: TrainConfig, *, trained: bool = True) -> None:
@@ -43,6 +47,7 @@ class Policy:
         self._session, self._config = session, config
         self.chat: ModelSession | None = None
         self.memory_limit = config.memory_limit * 1024**2
+        self.turns_as_long = _turn_alike(self.model, config)
         self.train_type: TrainType = _train_type(config, self.model)
         if trained:
             self._prepare(config)
@@ -139,12 +144,12 @@ class Policy:
         Adapters are written alone, or `fused`: merged into the model's weights and those written.
         """
         if self.train_type == "full":
-            export.save_whole(folder, self.files, self.model)
+            saving.save_whole(folder, self.files, self.model)
         elif fused:
             adapters = [(name, module) for name, module in self.model.named_modules() if "lora_a" in module]
             self.model.update_modules(tree_unflatten([(name, module.fuse()) for name, module in adapters]))
             try:
-                export.save_whole(folder, self.files, self.model)
+                saving.save_whole(folder, self.files, self.model)
             finally:
                 self.model.update_modules(tree_unflatten(adapters))
         else:
@@ -159,7 +164,7 @@ class Policy:
 
     def _prepare(self, config: TrainConfig) -> None:
         if self.train_type == "full":
-            if _is_quantised(self.model):
+            if _is_quantised(self.model) or not all(_is_floating(array) for array in _arrays(self.model)):
                 raise UserError(
                     "The weights of {name} cannot be trained.",
                     "They are quantised: rounded to a few bits, they cannot change by small steps.",
@@ -167,6 +172,7 @@ class Policy:
                     name=self.files.name,
                 )
             self.model.unfreeze()
+            self.model.freeze(keys=list(_BALANCING))
             return
         self.model.freeze()
         from mlx_lm.tuner.utils import linear_to_lora_layers
@@ -205,8 +211,7 @@ class Policy:
 
     def _computing_type(self) -> mx.Dtype:
         """The type of activations; adapters of another one would raise all that follows to float32."""
-        leaves: Any = tree_flatten(self.model.parameters())
-        types = [array.dtype for _, array in leaves if mx.issubdtype(array.dtype, mx.floating)]
+        types = [array.dtype for array in _arrays(self.model) if _is_floating(array)]
         found: mx.Dtype = max(set(types), key=types.count)
         return found
 
@@ -277,9 +282,29 @@ def open_policy(
             name=session.files.name,
             reason=in_short(error),
         ) from error
+    if policy.turns_as_long:
+        yield Note(
+            "This model reads long texts with other rotary factors than short ones: all texts of this run are read as "
+            f"long ones, of {_longest(config):,} tokens."
+        )
     if trained and config.share_prompts and not policy.shares_prompts:
         yield Note("This architecture does not allow sharing prompts: each group is computed by itself.")
     return policy
+
+
+def _longest(config: TrainConfig) -> int:
+    """The tokens of the longest text that a run may come to."""
+    return config.max_prompt_length + max(config.longest_completion, config.eval_max_new_tokens)
+
+
+def _turn_alike(model: Any, config: TrainConfig) -> bool:
+    """Fix rotary factors that change with a text's length, where a text of the run may reach that length.
+
+    Rollouts give tokens the factors of the length so far, a pass over a whole text those of its end: the same tokens
+    would have other probabilities.
+    """
+    changed = [module.keep(_longest(config)) for module in model.modules() if isinstance(module, Rope)]
+    return any(changed)
 
 
 def _train_type(config: TrainConfig, model: Module) -> TrainType:
@@ -290,6 +315,15 @@ def _train_type(config: TrainConfig, model: Module) -> TrainType:
 
 def _is_quantised(model: Any) -> bool:
     return any(hasattr(module, "bits") and "scales" in module for module in model.modules())
+
+
+def _arrays(model: Any) -> list[mx.array]:
+    leaves: Any = tree_flatten(model.parameters())
+    return [array for _, array in leaves]
+
+
+def _is_floating(array: mx.array) -> bool:
+    return mx.issubdtype(array.dtype, mx.floating)
 
 
 def _drawn(weights: dict[str, mx.array], key: mx.array, dtype: mx.Dtype) -> dict[str, mx.array]:

@@ -52,7 +52,7 @@ class Stopwatch:
 
 @dataclass(slots=True)
 class State:
-    """What a checkpoint holds besides arrays."""
+    """What a checkpoint holds besides arrays; `said` is whether the record has its CheckpointSaved."""
 
     step: int = 0
     cursor: int = 0
@@ -66,6 +66,7 @@ class State:
     stale: int = 0
     rewards: list[float] = field(default_factory=list)
     best_reward: float = 0.0
+    said: bool = False
 
 
 class Run:
@@ -90,6 +91,8 @@ class Run:
         self._configure()
         self._steps = length(config, len(task.train))
         self._saved = state.step if state.step else None
+        # The step whose checkpoint is in the record; one that a stop left is not.
+        self._said = state.step if state.said else None
         # Whether the weights are those after `state.step` steps.
         self._whole = True
 
@@ -133,6 +136,7 @@ class Run:
                         step=number,
                         cursor=state.cursor,
                         learning_rate=rate,
+                        clock=self._watch.read,
                     )
                 except (GeneratorExit, UserError):
                     if kept is not None:
@@ -147,7 +151,7 @@ class Run:
             yield from self._finish(reason or "finished")
         except (GeneratorExit, UserError):
             if state.step and self._saved != state.step and self._whole:
-                self._save()
+                self._save(said=False)
             raise
 
     def _configure(self) -> None:
@@ -196,11 +200,11 @@ class Run:
         config, state = self._config, self._state
         due = bool(config.eval_steps) and state.step % config.eval_steps == 0 and state.step < self._steps
         quick = config.eval_every_updates and state.step % config.eval_every_updates == 0 and state.step < self._steps
-        better = False
+        better = self._is_better()
         if state.judged != state.step and (due or quick):
             yield from self._evaluate("during" if due else "quick")
             better = state.best_step == state.step
-        if better or (config.save_steps and state.step % config.save_steps == 0 and self._saved != state.step):
+        if better or (config.save_steps and state.step % config.save_steps == 0 and self._said != state.step):
             yield self._save(best=better)
         if state.step >= self._steps:
             return None
@@ -208,6 +212,10 @@ class Run:
         return stopping.reason(
             config, reached=reached, stale=state.stale, rewards=state.rewards, best=state.best_reward
         )
+
+    def _is_better(self) -> bool:
+        """Whether this step is the best and its checkpoint, which a stop left, was not called so."""
+        return self._said != self._state.step and self._state.best_step == self._state.step
 
     def _evaluate(
         self, when: Literal["before", "during", "quick", "after"]
@@ -228,6 +236,7 @@ class Run:
             step=state.step,
             key=steps.key_for(config.seed, state.step, steps.EVALUATION),
             elapsed=elapsed,
+            clock=self._watch.read,
         )
         self._watch.set(elapsed)
         state.judged = state.step
@@ -264,7 +273,7 @@ class Run:
         if finite and not runaway:
             return
         if not finite and self._config.num_iterations == 1 and self._state.step and self._saved != self._state.step:
-            self._save()
+            self._save(said=False)
         kept = f"{checkpoint.folder_of(self._folder.checkpoints, self._saved)}" if self._saved else "none yet"
         if not finite:
             raise UserError(
@@ -286,9 +295,9 @@ class Run:
             kept=kept,
         )
 
-    def _save(self, *, best: bool = False) -> CheckpointSaved:
+    def _save(self, *, best: bool = False, said: bool = True) -> CheckpointSaved:
         state = self._state
-        state.elapsed = self._watch.read()
+        state.elapsed, state.said = self._watch.read(), said
         kept = {name: getattr(state, name) for name in State.__slots__}
         config_file, name = {}, "weights"
         if self._policy.train_type != "full":
@@ -304,16 +313,17 @@ class Run:
             config_file,
         )
         self._saved = state.step
+        self._said = state.step if said else self._said
         checkpoint.prune(self._folder.checkpoints, self._config.keep_checkpoints, state.best_step)
         return CheckpointSaved(state.step, str(where), best)
 
     def _finish(self, reason: Reason) -> Generator[Event, None, None]:
         state, config = self._state, self._config
-        last = None
+        better = self._is_better()
         if state.judged != state.step:
             last = yield from self._evaluate("after")
-        better = last is not None and state.best_step == state.step
-        if self._saved != state.step or better:
+            better = last is not None and state.best_step == state.step
+        if self._said != state.step or better:
             yield self._save(best=better)
         yield Progress("Saving the model", 0)
         model = self._folder.folder / "model"

@@ -5,6 +5,7 @@ One folder a run: config.toml, events.jsonl, samples.jsonl and checkpoints/STEP.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import fcntl
 import itertools
@@ -23,11 +24,15 @@ from engine.errors import UserError
 from engine.events import Event, to_json
 from engine.grpo import checkpoint
 from engine.grpo.settings import TrainConfig
+from engine.training_events import TrainingStarted
 
 _CONFIG = "config.toml"
 _EVENTS = "events.jsonl"
 _SAMPLES = "samples.jsonl"
 _LOCK = ".lock"
+_PARTIAL = f".{_CONFIG}.partial"
+# A model is written here, and moved to the place of that name.
+_MODELS = ("model", "fused")
 
 
 class RunFolder:
@@ -63,6 +68,15 @@ class RunFolder:
             UserError: the disk is full; the file is as it was.
         """
         self._append(_EVENTS, [to_json(event)])
+
+    def append_news(self, events: Iterable[Event]) -> None:
+        """Add the events with which a run begins; of one that goes on, those that its record does not begin with.
+
+        Raises:
+            UserError: the disk is full; the file is as it was.
+        """
+        known = _opening(self.folder / _EVENTS)
+        self._append(_EVENTS, [to_json(event) for event in events if to_json(_as_begun(event)) not in known])
 
     def append_samples(self, samples: Iterable[dict[str, Any]]) -> None:
         """Add one line a sample to samples.jsonl, all of them or none; what a sample holds is for the caller to say.
@@ -192,7 +206,11 @@ def open_existing(path: str | Path, output_dir: str = "") -> RunFolder:
     except OSError as error:
         raise errors.explain(error) from error
     try:
+        _remove_leftovers(folder)
         return RunFolder(folder, settings.read(TrainConfig, folder / _CONFIG), lock)
+    except OSError as error:
+        lock.close()
+        raise errors.explain(error) from error
     except BaseException:
         lock.close()
         raise
@@ -205,6 +223,21 @@ def _begun(folder: Path, config: TrainConfig, lock: IO[str]) -> RunFolder:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Clear away what a process that died while writing settings or a model left behind.
+
+    Raises:
+        OSError: a leftover cannot be moved.
+    """
+    (folder / _PARTIAL).unlink(missing_ok=True)
+    for name in _MODELS:
+        for leftover in folder.glob(f".{name}-*"):
+            # The old model was moved away once the new one was whole.
+            if (leftover / "old").exists() and (leftover / "new").exists() and not (folder / name).exists():
+                (leftover / "new").rename(folder / name)
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _named(runs: Path, name: str) -> Path:
@@ -223,7 +256,7 @@ def _named(runs: Path, name: str) -> Path:
 
 
 def _require_new(folder: Path) -> None:
-    if any(path.name != _LOCK for path in folder.iterdir()):
+    if any(path.name not in {_LOCK, _PARTIAL} for path in folder.iterdir()):
         raise UserError(
             "The run {folder} exists already.",
             "A new run would mix its files with those.",
@@ -281,7 +314,7 @@ def _write_config(folder: Path, config: TrainConfig) -> None:
     """Write every setting but those that are None, which TOML cannot say, to a temporary name first."""
     import tomli_w
 
-    temporary = folder / f".{_CONFIG}.partial"
+    temporary = folder / _PARTIAL
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)))
@@ -295,6 +328,21 @@ def _write_config(folder: Path, config: TrainConfig) -> None:
 def _whole_lines(file: Path) -> int:
     """The bytes of a file up to its last line end."""
     return file.read_bytes().rfind(b"\n") + 1
+
+
+def _opening(file: Path) -> set[str]:
+    """The lines of a record up to the first that says the run began."""
+    known = set[str]()
+    with file.open("rb") as lines:
+        for line in lines:
+            known.add(line.decode("utf-8").rstrip("\n"))
+            if b'"event": "training_started"' in line:
+                break
+    return known
+
+
+def _as_begun(event: Event) -> Event:
+    return dataclasses.replace(event, step=0, resumed=False) if isinstance(event, TrainingStarted) else event
 
 
 def _unknown(name: str, runs: Path) -> UserError:

@@ -16,7 +16,6 @@ def figures(
     """What the `step`-th of `steps` steps did, over `rows` rows of data; the peak of memory is counted anew."""
     scores = np.concatenate([asked.scores for asked in result.asked]).astype(np.float64)
     totals = weighted(scores, rewards.weights).reshape(len(result.asked), -1)
-    spreads = totals.std(axis=1)
     judged = [column[~np.isnan(column)] for column in scores.T]
     rolled = [one for asked in result.asked for one in asked.rollouts]
     lengths = [len(one.tokens) for one in rolled]
@@ -30,12 +29,12 @@ def figures(
         epoch=result.cursor / rows,
         loss=update.loss,
         reward=float(totals.mean()),
-        reward_spread=float(spreads.mean()),
+        reward_spread=float(totals.std(axis=1).mean()),
         rewards=tuple(
             (name, float(column.mean()) if len(column) else 0.0, float(column.std()) if len(column) else 0.0)
             for name, column in zip(rewards.names, judged, strict=True)
         ),
-        flat_groups=float((spreads <= 1e-6).mean()),
+        flat_groups=result.flat / result.groups,
         replaced=result.replaced,
         kl=update.kl,
         entropy=entropy,

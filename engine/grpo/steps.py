@@ -6,7 +6,7 @@ Everything random is a function of the seed and the step's number, so that a ste
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -48,12 +48,17 @@ class Asked:
 
 @dataclass(slots=True)
 class StepResult:
-    """All that a step did; `cursor` is where the next one takes its rows."""
+    """All that a step did; `cursor` is where the next one takes its rows.
+
+    `groups` counts those that were sampled, replaced ones included, and `flat` those of them whose rewards were equal.
+    """
 
     cursor: int
     asked: list[Asked] = field(default_factory=list)
     advantages: np.ndarray = field(default_factory=lambda: np.zeros(0))
     figures: UpdateFigures = field(default_factory=UpdateFigures)
+    groups: int = 0
+    flat: int = 0
     replaced: int = 0
     rollout_seconds: float = 0.0
     reward_seconds: float = 0.0
@@ -70,8 +75,12 @@ def run(
     step: int,
     cursor: int,
     learning_rate: float,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Generator[Event, None, StepResult]:
     """Do the step of this number, counted from 1, with the rows from `cursor` on.
+
+    Args:
+        clock: seconds since some moment; one that stands still while the generator waits tells the work's own time.
 
     Raises:
         UserError: a row or a reward function is at fault.
@@ -83,8 +92,10 @@ def run(
         if not missing:
             break
         fresh = yield from _ask(
-            policy, task, rewards, config, result, missing, key_for(config.seed, step, ROLLOUTS, part)
+            policy, task, rewards, config, result, missing, key_for(config.seed, step, ROLLOUTS, part), clock
         )
+        result.groups += len(fresh)
+        result.flat += sum(not _varies(asked, rewards) for asked in fresh)
         if part:
             varied = [asked for asked in fresh if _varies(asked, rewards)]
             flat = [asked for asked in result.asked if not _varies(asked, rewards)]
@@ -103,13 +114,13 @@ def run(
             aggregation=config.reward_aggregation,
         )
     )
-    began = time.perf_counter()
+    began = clock()
     groups = _groups(result, config)
     key = key_for(config.seed, step, DROPOUT)
     for iteration in range(config.num_iterations):
         own = mx.random.split(key, iteration + 1)[iteration]
         result.figures = yield from updater.update(groups, learning_rate, own, again=iteration > 0)
-    result.update_seconds = time.perf_counter() - began
+    result.update_seconds = clock() - began
     return result
 
 
@@ -121,6 +132,7 @@ def _ask(
     result: StepResult,
     count: int,
     key: mx.array,
+    clock: Callable[[], float],
 ) -> Generator[Event, None, list[Asked]]:
     """Let the policy answer the next `count` rows and score the answers."""
     rows: list[Row] = []
@@ -129,7 +141,7 @@ def _ask(
         row, prompt, result.cursor = prompts.next_row(policy.tokenizer, task.train, config, result.cursor)
         rows.append(row)
         read.append(prompt)
-    began = time.perf_counter()
+    began = clock()
     steps = rollout.generate(
         policy, read, config, generations=config.num_generations, key=key, max_tokens=config.longest_completion
     )
@@ -138,12 +150,12 @@ def _ask(
             found = yield from steps
     else:
         found = yield from steps
-    result.rollout_seconds += time.perf_counter() - began
-    began = time.perf_counter()
+    result.rollout_seconds += clock() - began
+    began = clock()
     texts = [config.completion_prefill + rolled.text for rolled in found]
     each = [row for row in rows for _ in range(config.num_generations)]
     scores = yield from rewards.score_steps(texts, each, [len(rolled.tokens) for rolled in found])
-    result.reward_seconds += time.perf_counter() - began
+    result.reward_seconds += clock() - began
     size = config.num_generations
     return [
         Asked(row, prompt, found[start : start + size], scores[start : start + size])

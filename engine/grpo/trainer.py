@@ -21,7 +21,7 @@ from engine.grpo.run_folder import RunFolder
 from engine.grpo.settings import TrainConfig
 from engine.grpo.steering import Steering, applied
 from engine.live import LivePolicies
-from engine.training_events import StepFinished, TrainingFinished, TrainingStarted
+from engine.training_events import CheckpointSaved, StepFinished, TrainingFinished, TrainingStarted
 
 if TYPE_CHECKING:
     from engine.grpo.policy import Policy
@@ -66,8 +66,7 @@ def train(config: TrainConfig, resume: Path | None = None, live: LivePolicies | 
                     started = started or isinstance(event, TrainingStarted)
                     if started:
                         # Not before: files are cut to the checkpoint's until then.
-                        for one in early:
-                            folder.append_event(one)
+                        folder.append_news(early)
                         early.clear()
                     untouched = untouched and not isinstance(event, StepFinished)
                 watch.stop()
@@ -145,6 +144,9 @@ def _restore(folder: RunFolder, policy: Policy, updater: Updater) -> Generator[E
     saved = checkpoint.load(newest)
     state = dict(saved.state)
     folder.rewind(saved.step, state.pop("sizes"))
+    if state.get("said"):
+        # Written to the record after the checkpoint was.
+        folder.append_event(CheckpointSaved(saved.step, str(newest), state["best_step"] == saved.step))
     found = State(**state)
     if applied(folder.config, found.changes).kl_coeff and not policy.has_reference:
         # These are still the weights that the run began with.

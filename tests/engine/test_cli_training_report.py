@@ -114,7 +114,9 @@ def test_a_plan_is_a_table_of_what_the_run_would_need(capsys: pytest.CaptureFixt
         "1,000 rows to learn from, held-out rows not counted",
         "about 46.00 MB at most, 8.00 GB can be used",
         "key-value cache 12.00 MB",
+        "up to about 1.5 s a step",
         "10 min 0 s in all",
+        "less where completions end early",
     ):
         assert part in said
     assert "Fits        yes" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,100 @@ def test_fused_adapters_of_a_quantised_model_are_quantised_again(tmp_path: Path)
     loaded, _ = session.load(saved, "float32")
     assert np.allclose(logits(loaded), logits(policy.model), rtol=0, atol=0.2)
     assert json.loads((saved / "config.json").read_text())["quantization"]["bits"] == 8
+
+
+def packed(folder: Path, quantization: dict[str, Any], pack: Callable[[str, mx.array], dict[str, mx.array]]) -> Path:
+    """A tiny model whose projections another program quantised."""
+    make_model(folder, **cases.GQA)
+    file = folder / "model.safetensors"
+    weights: Any = mx.load(str(file))
+    made: dict[str, mx.array] = {}
+    for name, array in weights.items():
+        made |= pack(name.removesuffix(".weight"), array) if name.endswith("_proj.weight") else {name: array}
+    mx.eval(made)
+    mx.save_safetensors(str(file), made)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": quantization}))
+    return folder
+
+
+def awq(name: str, array: mx.array) -> dict[str, mx.array]:
+    """Zeros and scales for each 32 rows; 8 numbers in each word."""
+    rng = np.random.default_rng(len(name))
+    outputs, inputs = array.shape
+    words = [rng.integers(-(2**31), 2**31, (rows, outputs // 8)).astype(np.int32) for rows in (inputs, inputs // 32)]
+    scales = (0.02 * rng.random((inputs // 32, outputs))).astype(np.float16)
+    parts = {"qweight": words[0], "qzeros": words[1], "scales": scales}
+    return {f"{name}.{part}": mx.array(values) for part, values in parts.items()}
+
+
+def ternary(name: str, array: mx.array) -> dict[str, mx.array]:
+    """Four numbers of two bits in each byte, as BitNet stores them."""
+    outputs, inputs = array.shape
+    return {f"{name}.weight": mx.full((outputs // 4, inputs), 85, mx.uint8), f"{name}.weight_scale": mx.ones(1)}
+
+
+def plain(name: str, array: mx.array) -> dict[str, mx.array]:
+    return {f"{name}.weight": array}
+
+
+@pytest.mark.parametrize("train_type", ["full", "lora"])
+def test_weights_that_are_whole_do_not_claim_to_be_quantised(train_type: str, tmp_path: Path) -> None:
+    """FP8 of one scale is undone as it is loaded; what another program wrote of it would be wrong of the result."""
+    from mlx_lm import load
+
+    folder = packed(tmp_path / "model", {"quant_method": "fp8", "weight_block_size": None, "bits": 8}, plain)
+    (folder / "hf_quant_config.json").write_text('{"quantization": {"quant_algo": "FP8"}}')
+    policy = trained(cases.policy_of(cases.config_of(folder, train_type=train_type)))
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    policy.save(saved, fused=True)
+    assert "quantization_config" not in json.loads((saved / "config.json").read_text())
+    assert not (saved / "hf_quant_config.json").exists()
+    now = logits(policy.model)
+    theirs: Any = load(str(saved))
+    assert np.allclose(logits(theirs[0]), now, rtol=0, atol=1e-4)
+    assert np.allclose(logits(session.load(saved, "float32")[0]), now, rtol=0, atol=1e-4)
+
+
+def test_fused_adapters_of_a_model_that_another_program_quantised_load(tmp_path: Path) -> None:
+    from mlx_lm import load
+
+    folder = packed(tmp_path / "model", {"quant_method": "awq", "bits": 4, "group_size": 32}, awq)
+    policy = trained(cases.policy_of(cases.config_of(folder)))
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    policy.save(saved, fused=True)
+    ours, theirs = session.load(saved, "float32")[0], load(str(saved))[0]  # type: ignore[misc]
+    # Merged weights are rounded to four bits once more.
+    assert np.abs(logits(ours) - logits(policy.model)).mean() < 0.25 < logits(ours).std() / 4
+    assert np.allclose(logits(theirs), logits(ours), rtol=0, atol=0.02)
+
+
+def test_weights_in_packed_bits_are_refused_before_training(tmp_path: Path) -> None:
+    folder = packed(tmp_path / "model", {"quant_method": "bitnet"}, ternary)
+    with pytest.raises(UserError, match="cannot be trained") as caught:
+        cases.policy_of(cases.config_of(folder, train_type="full"))
+    assert "before its quantisation" in caught.value.remedy
+
+
+@pytest.mark.parametrize("train_type", ["full", "lora"])
+def test_weight_decay_leaves_what_balances_experts(train_type: str, tmp_path: Path) -> None:
+    """It has no gradient: all that training could do is to undo it."""
+    name = "model.layers.1.mlp.gate.e_score_correction_bias"
+    folder = make_model(tmp_path / "model", **cases.MODELS["glm4_moe"])
+    weights: Any = mx.load(str(folder / "model.safetensors"))
+    before = weights[name] = mx.array([0.5, -0.25, 0.125, 1.0])
+    mx.eval(weights)
+    mx.save_safetensors(str(folder / "model.safetensors"), weights)
+    policy = trained(cases.policy_of(cases.config_of(folder, train_type=train_type, weight_decay=0.1)))
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    policy.save(saved, fused=True)
+    written: Any = mx.load(str(saved / "model.safetensors"))
+    assert mx.array_equal(written[name], before)
+    moved = "model.layers.1.self_attn.q_proj.weight"
+    assert not mx.array_equal(written[moved], weights[moved])
 
 
 def test_weights_that_are_put_back_are_those_that_were_taken(tmp_path: Path) -> None:

@@ -55,6 +55,12 @@ def figures(folder: Path) -> list[Event]:
     return [timeless(event) for event in record(folder) if isinstance(event, StepFinished | Evaluated)]
 
 
+def whole_record(folder: Path) -> list[Event]:
+    """The whole record of a run, less its own name."""
+    text = (folder / "events.jsonl").read_text("utf-8").replace(str(folder), "/run")
+    return [timeless(from_json(line)) for line in text.splitlines()]
+
+
 def steps_of(folder: Path) -> list[Event]:
     return [event for event in figures(folder) if isinstance(event, StepFinished)]
 
@@ -137,7 +143,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(cut: str, undisturbed: Pat
     *_, end = trainer.train(tiny(tmp_path, "stopped"), folder)
     assert isinstance(end, TrainingFinished)
     assert weights_sum(folder) == weights_sum(undisturbed)
-    assert figures(folder) == figures(undisturbed)
+    assert whole_record(folder) == whole_record(undisturbed)
     assert samples_of(folder) == samples_of(undisturbed)
     whole = record(undisturbed)[-1]
     assert isinstance(whole, TrainingFinished)
@@ -181,7 +187,21 @@ def test_a_run_stopped_again_and_again_arrives(undisturbed: Path, tmp_path: Path
     for _event in trainer.train(tiny(tmp_path, "stopped"), resume):
         pass
     assert weights_sum(folder) == weights_sum(undisturbed)
-    assert steps_of(folder) == steps_of(undisturbed)
+    assert whole_record(folder) == whole_record(undisturbed)
+
+
+@pytest.mark.parametrize("save_steps", [0, 1])
+@pytest.mark.parametrize("cut", ["after an evaluation", "after a checkpoint", "after the last evaluation"])
+def test_each_checkpoint_is_in_the_record_once(cut: str, save_steps: int, tmp_path: Path) -> None:
+    """Also those of a best evaluation, and those that a stop left before they were due."""
+    whole = tiny(tmp_path, "whole", save_steps=save_steps, eval_steps=1)
+    for _ in trainer.train(whole):
+        pass
+    stopped = whole.model_copy(update={"run_name": "stopped"})
+    stop_at(trainer.train(stopped), CUTS[cut])
+    for _ in trainer.train(stopped, tmp_path / "stopped"):
+        pass
+    assert whole_record(tmp_path / "stopped") == whole_record(tmp_path / "whole")
 
 
 def test_a_resumed_run_says_so_and_can_be_named_by_its_name(tmp_path: Path) -> None:
@@ -249,7 +269,7 @@ def test_a_killed_process_loses_nothing_that_was_saved(undisturbed: Path, tmp_pa
         _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert weights_sum(folder) == weights_sum(undisturbed)
-    assert figures(folder) == figures(undisturbed)
+    assert whole_record(folder) == whole_record(undisturbed)
     assert samples_of(folder) == samples_of(undisturbed)
 
 

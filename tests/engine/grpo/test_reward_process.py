@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,21 @@ from engine.grpo.reward_process import ProcessEndedError, RewardProcess
 FILE = "engine.grpo.reward_file"
 
 
-def test_a_process_that_never_ran_is_closed_without_fuss() -> None:
-    process = RewardProcess(FILE, {})
+def test_a_process_that_never_ran_is_closed_without_fuss(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("def one(completions, **columns):\n    return [1.0]\n")
+    process = RewardProcess(FILE, {"path": str(path), "wanted": ["one"]})
+    process.open(60.0).close()
     process.close()
     process.close()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+    # It can be used all the same.
+    request = {"names": ["one"], "columns": {}, "completions": ["go"]}
+    assert {"name": "one", "scores": [1.0]} in list(process.ask(request, 60.0))
+    process.close()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_a_fault_of_ours_comes_with_its_traceback() -> None:

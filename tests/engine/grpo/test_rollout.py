@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.events import Progress
+from engine import session
+from engine.events import Note, Progress
 from engine.grpo import rollout
-from engine.grpo.policy import Policy
+from engine.grpo.policy import Policy, open_policy
 from engine.grpo.rollout import Rollout, Sampler
 from engine.grpo.settings import TrainConfig
 from engine.grpo.shared_prompts import CompletionCache
@@ -353,3 +354,67 @@ def test_layers_without_attention(tmp_path):
     for place, rolled in enumerate(cases.completions(policy, policy._config)):
         expected = cases.full_logprobs(policy.model, cases.PROMPTS[place // 4], rolled.tokens)
         assert np.allclose(rolled.logprobs, np.array(expected), atol=1e-4)
+
+
+LONGROPE = {
+    "rope_type": "longrope",
+    "type": "longrope",
+    "short_factor": [1.0, 1.1, 1.2, 1.3],
+    "long_factor": [1.5, 4.0, 6.0, 8.0],
+}
+PAST_THE_CONTEXT: dict[str, dict[str, Any]] = {
+    "longrope": {
+        "model_type": "phi3",
+        "max_position_embeddings": 64,
+        "original_max_position_embeddings": 16,
+        "rope_scaling": LONGROPE,
+        "pad_token_id": 0,
+    },
+    "dynamic": {
+        "max_position_embeddings": 16,
+        "rope_scaling": {"rope_type": "dynamic", "type": "dynamic", "factor": 2},
+    },
+}
+
+
+@pytest.mark.parametrize("share_prompts", [True, False])
+@pytest.mark.parametrize("kind", list(PAST_THE_CONTEXT))
+def test_past_the_first_context_log_probabilities_are_those_of_a_whole_pass(
+    tmp_path: Path, kind: str, share_prompts: bool
+) -> None:
+    """Rotary factors of long texts differ from those of short ones; rollouts come from one to the other."""
+    folder = make_model(tmp_path, **(cases.GQA | PAST_THE_CONTEXT[kind]))
+    config = cases.config_of(
+        folder, max_prompt_length=8, max_new_tokens=24, num_generations=4, share_prompts=share_prompts
+    )
+    said = list[str]()
+    opening = open_policy(config)
+    while True:
+        try:
+            event = next(opening)
+            said += [event.text] if isinstance(event, Note) else []
+        except StopIteration as end:
+            policy: Policy = end.value
+            break
+    assert policy.shares_prompts == share_prompts
+    assert any("rotary factors" in text for text in said)
+    cases.unsettle(policy, size=0.2)
+    policy.end_tokens = frozenset(range(10, 25))
+    found = cases.completions(policy, config)
+    lengths = [len(prompt) + len(rolled.tokens) for prompt, rolled in rows(found, 4)]
+    assert min(lengths) < 16 < max(lengths)
+    for prompt, rolled in rows(found, 4):
+        expected = np.array(cases.full_logprobs(policy.model, prompt, rolled.tokens, config.temperature))
+        assert np.allclose(rolled.logprobs, expected, rtol=0, atol=1e-4)
+
+
+def test_a_whole_pass_over_a_long_text_is_that_of_the_model_alone(tmp_path: Path) -> None:
+    """And where no text of a run can be long, those of short texts are."""
+    folder = make_model(tmp_path, **(cases.GQA | PAST_THE_CONTEXT["longrope"]))
+    alone, _ = session.load(folder, "float32")
+    for longest, length in ((24, 30), (8, 16)):
+        policy = cases.policy_of(cases.config_of(folder, max_prompt_length=8, max_new_tokens=longest))
+        assert policy.turns_as_long == (longest == 24)
+        ids = mx.arange(length)[None] + 5
+        assert mx.allclose(policy.model(ids), alone(ids), rtol=0, atol=1e-5)
+        assert policy.turns_as_long != mx.allclose(policy.model(ids[:, :6]), alone(ids[:, :6]), rtol=0, atol=1e-5)

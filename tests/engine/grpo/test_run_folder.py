@@ -19,6 +19,7 @@ from engine.errors import UserError
 from engine.events import Note, from_json
 from engine.grpo import checkpoint, run_folder
 from engine.grpo.settings import TrainConfig
+from engine.training_events import TrainingStarted
 
 _STARTER = TrainConfig(model_name="starter")
 
@@ -303,3 +304,68 @@ def test_where_nothing_more_can_be_written_nothing_half_is(tmp_path: Path) -> No
 def test_a_config_is_not_changed_in_place(tmp_path: Path) -> None:
     with _create(tmp_path) as run, pytest.raises(ValidationError):
         run.config.max_steps = 1
+
+
+_KILLED_WRITING = """
+import os, sys
+os.fsync = lambda _: os.kill(os.getpid(), 9)
+from engine.grpo import run_folder
+from engine.grpo.settings import TrainConfig
+if sys.argv[2:]:
+    run_folder.create(TrainConfig(model_name="starter", output_dir=sys.argv[1], run_name=sys.argv[2]))
+else:
+    run = run_folder.open_existing(sys.argv[1])
+    run.replace_config(run.config)
+"""
+
+
+def _killed_writing(*arguments: str) -> None:
+    command = [sys.executable, "-c", _KILLED_WRITING, *arguments]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -9
+
+
+def test_a_process_killed_while_it_began_a_run_does_not_take_its_name(tmp_path: Path) -> None:
+    _killed_writing(str(tmp_path), "mine")
+    left = {path.name for path in (tmp_path / "mine").iterdir()}
+    assert left == {".lock", ".config.toml.partial"}
+    with _create(tmp_path, run_name="mine") as run:
+        assert {path.name for path in run.folder.iterdir()} == {".lock", "config.toml", "events.jsonl", "samples.jsonl"}
+
+
+def test_half_written_settings_are_cleared_away_on_resume(tmp_path: Path) -> None:
+    with _create(tmp_path) as run:
+        before = {path.name for path in run.folder.iterdir()}
+    _killed_writing(str(run.folder))
+    assert {path.name for path in run.folder.iterdir()} == before | {".config.toml.partial"}
+    with run_folder.open_existing(run.folder) as again:
+        assert {path.name for path in again.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("moment", ["writing", "swapping", "swapped"])
+def test_half_written_models_are_cleared_away_on_resume(moment: str, tmp_path: Path) -> None:
+    with _create(tmp_path) as run:
+        before = {path.name for path in run.folder.iterdir()}
+    parts = {"writing": ("model", ".model-x/new"), "swapping": (".model-x/old", ".model-x/new")}
+    for part in (*parts.get(moment, ("model", ".model-x/old")), ".fused-y/new"):
+        (run.folder / part).mkdir(parents=True)
+        (run.folder / part / "weights").write_text(part)
+    with run_folder.open_existing(run.folder):
+        assert {path.name for path in run.folder.iterdir()} == before | {"model"}
+    # In the middle of a swap the new model is whole, and the old one is away.
+    expected = ".model-x/new" if moment == "swapping" else "model"
+    assert (run.folder / "model" / "weights").read_text() == expected
+
+
+def test_a_record_that_goes_on_is_not_told_again_how_it_began(tmp_path: Path) -> None:
+    began = TrainingStarted("/runs/one", "starter", "full", 5, 0, 10, resumed=False)
+    with _create(tmp_path) as run:
+        run.append_news([Note("no sharing"), began])
+        run.append_event(Note("a step"))
+    again = TrainingStarted("/runs/one", "starter", "full", 5, 4, 10, resumed=True)
+    longer = TrainingStarted("/runs/one", "starter", "full", 5, 4, 20, resumed=True)
+    with run_folder.open_existing(run.folder) as resumed:
+        resumed.append_news([Note("damaged"), Note("no sharing"), again])
+        resumed.append_news([Note("a step"), longer])
+    lines = (run.folder / "events.jsonl").read_text("utf-8").splitlines()
+    said = [Note("no sharing"), began, Note("a step"), Note("damaged"), Note("a step"), longer]
+    assert [from_json(line) for line in lines] == said

@@ -14,11 +14,12 @@ from engine import config as settings
 from engine.errors import UserError
 from engine.events import Event, ModelLoaded, Note, Progress, from_json
 from engine.grpo import checkpoint, trainer
+from engine.grpo.order import row_at
 from engine.grpo.policy import Policy
 from engine.grpo.settings import TrainConfig
 from engine.session import open_session
 from engine.training_events import CheckpointSaved, Evaluated, StepFinished, TrainingFinished, TrainingStarted
-from tests.engine.grpo.runs import last, only, returned, rows, run, tiny
+from tests.engine.grpo.runs import last, only, returned, reward_file, rows, run, tiny
 
 
 def recorded(events: list[Event]) -> list[Event]:
@@ -178,6 +179,22 @@ def test_dynamic_sampling_counts_what_it_replaced(tmp_path: Path) -> None:
     assert sum(event.replaced for event in only(events, StepFinished)) > 0
 
 
+@pytest.mark.parametrize("dynamic_sampling", [False, True])
+def test_flat_groups_are_counted_before_they_are_replaced(dynamic_sampling: bool, tmp_path: Path) -> None:
+    """The first completion of a group gets a point where the answer is odd: every second row's group is flat."""
+    body = "    return [float(place % 4 == 0) * (int(one) % 2) for place, one in enumerate(columns['answer'])]"
+    config = tiny(
+        tmp_path, dynamic_sampling=dynamic_sampling, max_resampling=8, max_steps=1, eval_samples=0, eval_fraction=0.0,
+        dataset=str(rows(tmp_path, [(f"{a}+0", str(a)) for a in range(40)])), **reward_file(tmp_path, body),
+    )  # fmt: skip
+    (step,) = only(run(config), StepFinished)
+    taken = round(step.epoch * 40)
+    order = [row_at(config.seed, 40, place) for place in range(taken)]
+    assert (step.replaced > 0, taken > 4) == (dynamic_sampling, dynamic_sampling)
+    assert step.flat_groups == pytest.approx(sum(row % 2 == 0 for row in order) / taken)
+    assert sum(row % 2 == 0 for row in step.rows) == (0 if dynamic_sampling else round(step.flat_groups * 4))
+
+
 def test_a_small_data_set_comes_again(tmp_path: Path) -> None:
     file = rows(tmp_path, [(f"{a}+{a}", str(2 * a)) for a in range(11, 17)])
     config = tiny(tmp_path, dataset=str(file), eval_fraction=0.4, eval_steps=0, max_steps=0, num_epochs=3)
@@ -193,12 +210,28 @@ def test_waiting_between_events_is_not_the_runs_time(tmp_path: Path) -> None:
     began = time.monotonic()
     waited = 0.0
     for event in trainer.train(tiny(tmp_path, eval_samples=0, max_steps=1)):
-        if isinstance(event, Progress) and event.what == "Generating completions":
+        if isinstance(event, Progress) and event.what in {"Generating completions", "Scoring completions"}:
             time.sleep(0.05)
             waited += 0.05
+        if isinstance(event, StepFinished):
+            step = event
     assert isinstance(event, TrainingFinished)
     assert waited > 0.5
+    assert 0.0 < step.rollout_seconds + step.reward_seconds + step.update_seconds <= step.elapsed
     assert event.elapsed <= time.monotonic() - began - waited
+
+
+def test_waiting_between_events_is_not_an_evaluations_time(tmp_path: Path) -> None:
+    began = time.monotonic()
+    waited = 0.0
+    for event in trainer.train(tiny(tmp_path, eval_steps=0, max_steps=1)):
+        if isinstance(event, Progress) and event.what == "Evaluating":
+            time.sleep(0.05)
+            waited += 0.05
+        if isinstance(event, Evaluated) and event.when == "before":
+            break
+    assert waited > 0.5
+    assert 0.0 < event.seconds <= time.monotonic() - began - waited
 
 
 def test_a_name_is_not_taken_twice(finished: list[Event]) -> None:

@@ -1,0 +1,44 @@
+"""Writes a model as a folder that mlx_lm and the chat load, from what it was loaded from. Knows no training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import library
+
+if TYPE_CHECKING:
+    from engine.library import ModelFiles
+
+# Where NVIDIA's exports say how their weights are quantised.
+_ELSEWHERE = "hf_quant_config.json"
+
+
+def save_whole(folder: Path, files: ModelFiles, model: Any) -> None:
+    """Write the model as it is into an empty folder, with tokenizer and configuration of the `files` it came from."""
+    from mlx_lm.utils import save_model
+
+    left_out = {path.name for path in library.weight_files(files.folder, files.name)} | {_ELSEWHERE}
+    for path in sorted(files.folder.iterdir()):
+        if path.is_file() and path.name not in left_out and not path.name.endswith(".index.json"):
+            (folder / path.name).write_bytes(path.read_bytes())
+    stated = library.read_config(files.folder)
+    if (config := _described(stated, model)) != stated:
+        (folder / "config.json").write_text(json.dumps(config, indent=4) + "\n", "utf-8")
+    save_model(folder, model)
+
+
+def _described(config: dict[str, Any], model: Any) -> dict[str, Any]:
+    """The content of config.json for the model as it is: what other programs wrote of quantisation holds no more."""
+    if "quantization" in config:
+        return config
+    kept = {key: value for key, value in config.items() if key != "quantization_config"}
+    if isinstance(text := kept.get("text_config"), dict):
+        kept["text_config"] = {key: value for key, value in text.items() if key != "quantization_config"}
+    said = {
+        name: {"group_size": module.group_size, "bits": module.bits, "mode": module.mode}
+        for name, module in model.named_modules()
+        if hasattr(module, "bits") and "scales" in module
+    }
+    return kept | {"quantization": next(iter(said.values())) | said} if said else kept
