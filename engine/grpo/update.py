@@ -59,7 +59,7 @@ class Updater:
         head = logprobs.Weights(policy.model)
         self._head = head if head.names else None
         self._old: list[mx.array] = []
-        # On CUDA a kernel of each fusion is compiled at run time: more than a minute, to save a second a step.
+        # On CUDA each fusion is compiled at run time, and all of an update had not been after two minutes.
         compiled = config.use_compile and mx.default_device() == mx.gpu and mx.metal.is_available()
         # Where shapes are compiled for, they come in steps, so that few of them do.
         self._step = 32 if compiled else 1
