@@ -17,7 +17,7 @@ from engine import config, errors, places
 from engine.errors import UserError
 from engine.grpo.settings import TrainConfig
 
-BUILT_IN = ("starter", "smoke_test", "prod", "nanochat_grpo", "nanochat_d32")
+BUILT_IN = ("starter", "smoke_test", "prod", "nanochat_grpo", "nanochat_d32", "smollm2_format")
 """The names of the files that come with the program; the first one is taken where none is named."""
 
 _VARIABLE = "MLX_GRPO_CONFIG"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 TrainType = Literal["lora", "dora", "full"]
 # What attention over parts may differ from attention in one piece, for logits of about one.
 _SHARING_TOLERANCE = 1e-3
+# A sentence, not any tokens: on those it never learned a 16-bit model differs from itself by more than that.
+_TRIAL_TEXT = "How much is 17 plus 25? The answer is a number that one can write down, and it is not a large one."
 _ROLLOUT_BITS, _ROLLOUT_GROUP = 4, 64
 # Balances the use of experts from outside: it has no gradient, and weight decay alone would undo it.
 _BALANCING = ("e_score_correction_bias", "expert_bias", "router_bias")
@@ -228,13 +230,18 @@ class Policy:
         largest: Any = mx.abs(alone).max().item()
         return all(mx.allclose(found, alone, rtol=0, atol=allowed * (1.0 + largest)).item() for found in shared)
 
+    def _trial_ids(self, count: int) -> list[int]:
+        found = self.tokenizer.encode(_TRIAL_TEXT, add_special_tokens=False) or [0]
+        return [int(token) % self.vocabulary for token in (found * count)[:count]]
+
     def _trial(self) -> tuple[mx.array, mx.array, mx.array]:
         """Logits of four completions over two prompts: each row alone, as updates and as rollouts compute them."""
         from mlx_lm.models.cache import KVCache
 
-        prompts = mx.array([[1, 5, 9, 2, 7, 3], [4, 8, 6, 1, 0, 0]]) % self.vocabulary
+        ids = self._trial_ids(16)
+        prompts = mx.array([ids[:6], [*ids[6:10], 0, 0]])
         lengths = (6, 4)
-        completions = mx.array([[3, 1, 4], [1, 5, 9], [2, 6, 5], [3, 5, 8]]) % self.vocabulary
+        completions = mx.array([ids[start : start + 3] for start in range(10, 14)])
         rows = [mx.concatenate([prompts[row // 2, : lengths[row // 2]], completions[row]])[None] for row in range(4)]
         alone = mx.concatenate([self.model(row)[:, -3:] for row in rows])
         collected = [PromptCache() for _ in self.model.layers]

@@ -275,7 +275,7 @@ class TrainConfig(TaskSettings):
     share_prompts: bool = setting(
         True, "Share prompts", "Compute a group's prompt once, where the architecture allows it.", "Speed and memory"
     )
-    use_compile: bool = setting(True, "Compile", "Fuse operations of the update on a GPU.", "Speed and memory")
+    use_compile: bool = setting(True, "Compile", "Fuse operations of the update on an Apple GPU.", "Speed and memory")
 
     # What is kept
     save_steps: int = setting(

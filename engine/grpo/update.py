@@ -59,8 +59,9 @@ class Updater:
         head = logprobs.Weights(policy.model)
         self._head = head if head.names else None
         self._old: list[mx.array] = []
+        # On CUDA each fusion is compiled at run time, and all of an update had not been after two minutes.
+        compiled = config.use_compile and mx.default_device() == mx.gpu and mx.metal.is_available()
         # Where shapes are compiled for, they come in steps, so that few of them do.
-        compiled = config.use_compile and mx.default_device() == mx.gpu
         self._step = 32 if compiled else 1
         self._compiled: Any = None
         if compiled:
