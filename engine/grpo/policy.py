@@ -15,7 +15,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 from engine.architectures.rope import Rope
 from engine.errors import UserError, in_short
 from engine.events import Event, Note
-from engine.grpo import lean_layers, saving, shared_prompts
+from engine.grpo import lean_layers, rounded_copy, saving, shared_prompts
 from engine.grpo.logprobs import SplitModel
 from engine.grpo.settings import TrainConfig
 from engine.grpo.shared_prompts import CompletionCache, PromptCache
@@ -29,7 +29,6 @@ TrainType = Literal["lora", "dora", "full"]
 _SHARING_TOLERANCE = 1e-3
 # A sentence, not any tokens: on those it never learned a 16-bit model differs from itself by more than that.
 _TRIAL_TEXT = "How much is 17 plus 25? The answer is a number that one can write down, and it is not a large one."
-_ROLLOUT_BITS, _ROLLOUT_GROUP = 4, 64
 # Balances the use of experts from outside: it has no gradient, and weight decay alone would undo it.
 _BALANCING = ("e_score_correction_bias", "expert_bias", "router_bias")
 
@@ -102,7 +101,7 @@ class Policy:
     @contextmanager
     def quantised(self) -> Iterator[None]:
         """Inside, rollouts run on a 4-bit copy of the weights as they are now."""
-        self._quantised = _quantised_copy(self.model)
+        self._quantised = rounded_copy.of(self.model)
         try:
             yield
         finally:
@@ -344,33 +343,3 @@ def _drawn(weights: dict[str, mx.array], key: mx.array, dtype: mx.Dtype) -> dict
             array = mx.random.uniform(-bound, bound, array.shape, key=own)  # noqa: PLW2901
         drawn[name] = array.astype(dtype)
     return drawn
-
-
-def _quantised_copy(model: Module) -> Any:
-    """A model that shares all but the linear layers' weights, which are rounded to 4 bits."""
-    import copy
-
-    from mlx.nn.layers.quantized import quantize
-
-    twin = _twin(model, copy.copy)
-
-    def quantisable(_name: str, module: Any) -> bool:
-        return hasattr(module, "to_quantized") and module.weight.shape[-1] % _ROLLOUT_GROUP == 0
-
-    quantize(twin, _ROLLOUT_GROUP, _ROLLOUT_BITS, class_predicate=quantisable)
-    mx.eval(twin.parameters())
-    return twin
-
-
-def _twin(value: Any, copied: Any) -> Any:
-    """The same arrays in modules and containers of their own."""
-    if isinstance(value, Module):
-        twin = copied(value)
-        for name, child in value.items():
-            twin[name] = _twin(child, copied)
-        return twin
-    if isinstance(value, list):
-        return [_twin(item, copied) for item in value]
-    if isinstance(value, dict):
-        return {name: _twin(item, copied) for name, item in value.items()}
-    return value
