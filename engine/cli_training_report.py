@@ -158,6 +158,8 @@ def _millions(count: int) -> str:
 
 def _duration(seconds: float) -> str:
     """A time as a person says it: two units at most."""
+    if seconds < 1:
+        return f"{seconds:.2g} s"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -59,13 +59,11 @@ class Updater:
         head = logprobs.Weights(policy.model)
         self._head = head if head.names else None
         self._old: list[mx.array] = []
-        # On CUDA each fusion is compiled at run time, and all of an update had not been after two minutes.
-        compiled = config.use_compile and mx.default_device() == mx.gpu and mx.metal.is_available()
-        # Where shapes are compiled for, they come in steps, so that few of them do.
-        self._step = 32 if compiled else 1
         self._compiled: Any = None
-        if compiled:
+        if compiles := _compiles(config):
             self._compiled = mx.compile(self._gradients, inputs=[policy.model.state])
+        # Where shapes are compiled for, they come in steps, so that few of them do.
+        self._step = 32 if compiles else 1
 
     def configure(self, config: TrainConfig) -> None:
         """Take other settings from the next update on; those that the optimiser was made with stay."""
@@ -276,6 +274,11 @@ class Updater:
         figures.kl = means.get("kl")
         figures.clipped_low = means.get("clipped_low", 0.0)
         figures.clipped_high = means.get("clipped_high", 0.0)
+
+
+def _compiles(config: TrainConfig) -> bool:
+    """On CUDA each fusion is compiled at run time, and all of an update had not been after two minutes."""
+    return config.use_compile and mx.default_device() == mx.gpu and mx.metal.is_available()
 
 
 def _number(value: mx.array) -> float:

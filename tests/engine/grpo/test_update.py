@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlx.utils import tree_flatten, tree_unflatten
 
+from engine.grpo import update
 from engine.grpo.loss import policy_loss
 from engine.grpo.packing import Group
 from engine.grpo.policy import Policy
@@ -269,6 +271,40 @@ def test_tokens_drawn_from_something_else_are_weighted(tmp_path: Path, correctio
     _, unweighted = cases.gradients_of(policy, plain, groups)
     assert any(not np.allclose(weighted[name], unweighted[name], rtol=1e-2) for name in weighted)
     assert all(np.isfinite(array).all() for array in weighted.values())
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="MLX compiles for a CPU with g++")
+def test_compiled_updates_are_the_same_and_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all that a compiled function might take for a constant: weights, dropout's key, reference, old values."""
+    hard = {"lora_dropout": 0.3, "kl_coeff": 0.1, "gradient_checkpointing": True, "num_iterations": 2}
+    small = {"model": {"num_hidden_layers": 1}, "train_type": "lora"}
+    policy = cases.policy_in(tmp_path, **small, **hard)  # type: ignore[arg-type]
+    first = policy.trainable()
+    traces: list[int] = []
+    original = Updater._loss
+    monkeypatch.setattr(Updater, "_loss", lambda *given: traces.append(0) or original(*given))
+
+    def trained() -> tuple[list[float], dict[str, mx.array]]:
+        policy.put(first)
+        updater = Updater(policy, policy._config)
+        # Dropout's mask depends on shapes too.
+        updater._step = 32
+        # Other completions each time, of other lengths, in as many micro-batches.
+        seeds = range(3)
+        steps = [updater.update(cases.groups_of(policy, seed=n), 1e-2, mx.random.key(n)) for n in seeds]
+        return [cases.result_of(each).loss for each in steps], policy.trainable()
+
+    losses, weights = trained()
+    assert len(traces) == 3
+    monkeypatch.setattr(update, "_compiles", lambda _config: True)
+    mx.enable_compile()
+    try:
+        compiled_losses, compiled = trained()
+    finally:
+        mx.disable_compile()
+    assert len(traces) == 4
+    assert compiled_losses == pytest.approx(losses, abs=1e-5)
+    assert all(mx.allclose(array, weights[name], rtol=0, atol=1e-4) for name, array in compiled.items())
 
 
 @given(
