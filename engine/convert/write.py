@@ -39,25 +39,18 @@ def write_weights(
         UserError: a weight is not a number, or the disk is full; the folder is left as it is then.
     """
     import mlx.core as mx
-    from mlx.utils import tree_flatten, tree_map
-    from mlx_lm.utils import get_total_parameters, make_shards
+    from mlx.utils import tree_map
 
     model = assembled.model
-    leaves: Any = tree_flatten(model.parameters())  # type: ignore[no-untyped-call]
-    parameters = int(get_total_parameters(model))
-    shards: list[dict[str, mx.array]] = make_shards(dict(leaves))
+    shards, listing = sharded(model)
     model.update(tree_map(lambda _: mx.array([]), model.parameters()))  # type: ignore[no-untyped-call]
-    del leaves
     wholes = {} if wholes is None else wholes
-    total = sum(array.nbytes for shard in shards for array in shard.values())
-    names = [f"model-{n + 1:05}-of-{len(shards):05}.safetensors" for n in range(len(shards))]
-    names = names if len(shards) > 1 else ["model.safetensors"]
-    index = {name: file for file, shard in zip(names, shards, strict=True) for name in shard}
-    for name in wholes.keys() - index.keys():
+    total: int = listing["metadata"]["total_size"]
+    for name in wholes.keys() - listing["weight_map"].keys():
         # Scales of a source that was quantised: part of no weight that is written.
         del wholes[name]
     done = 0
-    for file, shard in zip(names, shards, strict=True):
+    for file, shard in shards.items():
         with (folder / file).open("wb") as out:
             out.write(_header(shard))
             for name in list(shard):
@@ -70,10 +63,30 @@ def write_weights(
                     yield Progress("Writing the weights", done, total, "bytes", name)
             out.flush()
             os.fsync(out.fileno())
-    metadata = {"total_size": total, "total_parameters": parameters}
-    listing = {"metadata": metadata, "weight_map": dict(sorted(index.items()))}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(listing, indent=4), "utf-8")
+    write_listing(folder, listing)
     return total
+
+
+def sharded(model: Any) -> tuple[dict[str, dict[str, mx.array]], dict[str, Any]]:
+    """The files of a model with the weights in each, and the listing of them."""
+    from mlx.utils import tree_flatten
+    from mlx_lm.utils import get_total_parameters, make_shards
+
+    leaves: Any = tree_flatten(model.parameters())
+    shards: list[dict[str, mx.array]] = make_shards(dict(leaves))
+    names = [f"model-{n + 1:05}-of-{len(shards):05}.safetensors" for n in range(len(shards))]
+    files = dict(zip(names if len(shards) > 1 else ["model.safetensors"], shards, strict=True))
+    metadata = {
+        "total_size": sum(array.nbytes for _, array in leaves),
+        "total_parameters": int(get_total_parameters(model)),
+    }
+    index = {name: file for file, shard in files.items() for name in shard}
+    return files, {"metadata": metadata, "weight_map": dict(sorted(index.items()))}
+
+
+def write_listing(folder: Path, listing: dict[str, Any]) -> None:
+    """Write the listing of a model's files beside them."""
+    (folder / "model.safetensors.index.json").write_text(json.dumps(listing, indent=4), "utf-8")
 
 
 def _header(shard: dict[str, mx.array]) -> bytes:

@@ -90,7 +90,7 @@ def planned(config: TrainConfig, task: Task | None, *, timed: bool = True) -> Ge
             prompt_tokens = yield from _longest_prompt(config, files, task.train[:_MEASURED_PROMPTS])
         if timed:
             yield Progress("Measuring the speed of this computer", 0)
-            rates = probe(config.prompts_per_step * config.num_generations)
+            rates = probe(config.rows_at_once)
     machine = Machine(memory.available(config.memory_limit * 1024**2), *rates)
     rows, held_out = (len(task.train), len(task.held_out)) if task else (-1, -1)
     return plan(config, described, machine, stored=stored, rows=rows, held_out=held_out, prompt_tokens=prompt_tokens)
@@ -172,13 +172,11 @@ def suggest(config: TrainConfig, shape: Shape, machine: Machine, prompt_tokens: 
 
 def _smaller(config: TrainConfig, shape: Shape) -> list[tuple[str, list[Any]]]:
     """What may be changed to need less memory, that which costs least first."""
-    together = config.prompts_per_step * config.num_generations
-    at_once = min(together, config.rollout_batch_size or together)
     smaller: list[tuple[str, list[Any]]] = [
         ("share_prompts", [] if config.share_prompts else [True]),
         ("micro_batch_tokens", _halved(config.micro_batch_tokens, _SMALLEST_MICRO_BATCH)),
         ("gradient_checkpointing", [] if config.gradient_checkpointing else [True]),
-        ("rollout_batch_size", _halved(at_once, config.num_generations)),
+        ("rollout_batch_size", _halved(config.rows_at_once, config.num_generations)),
         ("quantize_for_rollouts", [False] if config.quantize_for_rollouts else []),
         ("train_type", ["lora"] if train_type_of(config, shape) == "full" else []),
         ("max_new_tokens", _halved(config.longest_completion, 64)),
@@ -243,7 +241,7 @@ def seconds_per_step(config: TrainConfig, shape: Shape, machine: Machine, prompt
 
 
 def probe(rows: int = 32) -> tuple[float, float, float]:
-    """FLOP/s in float32 of a large product, of one with `rows` rows as in decoding, and bytes/s of a softmax.
+    """FLOP/s in float32 of a large product, of one with up to 512 `rows` as in decoding, and bytes/s of a softmax.
 
     Takes about a tenth of a second. Call `engine.backend.prepare()` first.
     """
@@ -258,6 +256,7 @@ def probe(rows: int = 32) -> tuple[float, float, float]:
         return passed / done
 
     square = mx.ones((1024, 1024))
+    rows = min(rows, 512)
     large, small = mx.ones((512, 1024)), mx.ones((rows, 1024))
     flops = 2.0 * 1024 * 1024
     return (

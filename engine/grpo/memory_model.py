@@ -28,17 +28,24 @@ _LOGITS, _LOGITS_CHUNK = 3.3, 9.3
 _HEAD_GRADIENTS = 2.3
 # The share of a model's gradients that is there at the peak, which comes before all layers have theirs.
 _GRADIENTS_AT_PEAK = 0.5
+# Arrays as large as one of a layer's matrices that are there at once while the weights change.
+_APPLIED = 12
 # While a token is sampled: arrays of logits, and layers whose cache is there twice.
 _SAMPLED_LOGITS, _COPIED_LAYERS = 4.3, 2
 # While a piece of a prompt is read: arrays of the inner width, and of attention weights.
 _READ_INNER, _READ_SCORES = 4.1, 1.5
+# Tokens by which mlx_lm's own caches grow, where prompts are not shared.
+_MLX_GROWTH = 256
 ROWS_AT_ONCE = 64
 """Rows that an evaluation answers side by side where `rollout_batch_size` does not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes that a run holds: `weights` with all copies, `moments` and `gradients` of the optimiser, and per phase."""
+    """Bytes that a run holds: `weights` with all copies, `moments` and `gradients` of the optimiser, and per phase.
+
+    `applied` is what is there besides weights and moments while the weights change.
+    """
 
     weights: int = 0
     moments: int = 0
@@ -46,6 +53,7 @@ class Memory:
     kv_cache: int = 0
     rollout: int = 0
     activations: int = 0
+    applied: int = 0
 
     @property
     def rollout_peak(self) -> int:
@@ -54,8 +62,8 @@ class Memory:
 
     @property
     def update_peak(self) -> int:
-        """All that is held while gradients are computed."""
-        return self.weights + self.moments + self.gradients + self.activations
+        """All that is held while gradients are computed, or while the weights change by them."""
+        return self.weights + self.moments + max(self.gradients + self.activations, self.applied)
 
     @property
     def peak(self) -> int:
@@ -91,6 +99,9 @@ def forecast_memory(config: TrainConfig, shape: Shape, prompt_tokens: int = 0) -
     kv_cache, rollout = _rollouts(config, shape, width, prompt)
     if config.quantize_for_rollouts:
         rollout += shape.parameters * 9 // 16
+    if config.num_iterations > 1:
+        # What to go back to, should the step not come to its end.
+        whole, moments = whole + trained, 2 * moments
     return Memory(
         weights=whole,
         moments=moments,
@@ -98,16 +109,17 @@ def forecast_memory(config: TrainConfig, shape: Shape, prompt_tokens: int = 0) -
         kv_cache=kv_cache,
         rollout=rollout,
         activations=activations,
+        applied=count * 4 + int(min(_APPLIED * 4 * shape.hidden * shape.inner, count * 4)),
     )
 
 
 def packed(config: TrainConfig, prompt: int) -> tuple[int, int]:
     """How many (parts of) groups the largest micro-batch holds, and the completions in each, as `packing` does it."""
-    completion, budget = config.longest_completion, config.micro_batch_tokens
-    fitting = max(1, (budget - prompt) // completion)
+    completion, budget, shared = config.longest_completion, config.micro_batch_tokens, config.share_prompts
+    fitting = max(1, (budget - prompt) // completion if shared else budget // (prompt + completion))
     count = math.ceil(config.num_generations / min(fitting, config.num_generations))
     size = math.ceil(config.num_generations / count)
-    parts = max(1, budget // (prompt + size * completion))
+    parts = max(1, budget // (prompt * (1 if shared else size) + size * completion))
     return min(parts, config.prompts_per_step * count), size
 
 
@@ -185,12 +197,13 @@ def _rollout(
         read = groups * prompt
     else:
         # One prompt after the other, each copied to all its rows.
-        groups, read, rows = 1, 0, generations
-        own = rows * (prompt + grown)
+        groups, read, rows = 1, 0, min(generations, config.rollout_batch_size or generations)
+        own = rows * _MLX_GROWTH * math.ceil((prompt + longest) / _MLX_GROWTH)
     kv_cache = shape.layers * token * (read + own)
     piece = groups * min(prompt, PIECE)
     reading = shape.layers * token * groups * prompt + width * piece * (
         _READ_INNER * shape.inner + 2 * shape.hidden + _READ_SCORES * shape.heads * prompt
     )
-    sampling = kv_cache + _COPIED_LAYERS * token * own + _SAMPLED_LOGITS * 4 * rows * shape.vocabulary
+    copied = _COPIED_LAYERS if config.share_prompts else 1
+    sampling = kv_cache + copied * token * own + _SAMPLED_LOGITS * 4 * rows * shape.vocabulary
     return kv_cache, int(max(reading, sampling))

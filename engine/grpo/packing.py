@@ -33,7 +33,6 @@ class MicroBatch:
 
     tokens: int = 0
     rows: int = 0
-    sequences: int = 0
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -52,16 +51,19 @@ class _Part:
         return max(len(rollout.tokens) for rollout in self.rollouts)
 
 
-def pack(groups: Sequence[Group], budget: int, step: int = 1) -> list[MicroBatch]:
-    """Micro-batches of about `budget` tokens, prompts counted once a part; shapes are multiples of `step`.
+def pack(groups: Sequence[Group], budget: int, step: int = 1, *, shared: bool = True) -> list[MicroBatch]:
+    """Micro-batches of about `budget` tokens; shapes are multiples of `step`, so that those above 1 make few shapes.
 
     A group that is too large alone is split; its prompt is then computed once for each part.
+
+    Args:
+        shared: whether a prompt is computed once a part, and not once a completion.
     """
-    parts = [part for group in groups for part in _split(group, budget)]
+    parts = [part for group in groups for part in _split(group, budget, shared)]
     parts.sort(key=lambda part: (-part.size, -part.longest, -len(part.prompt)))
     batches: list[list[_Part]] = []
     for part in parts:
-        if batches and _cost([*batches[-1], part]) <= budget and batches[-1][0].size == part.size:
+        if batches and _cost([*batches[-1], part], shared) <= budget and batches[-1][0].size == part.size:
             batches[-1].append(part)
         else:
             batches.append([part])
@@ -69,14 +71,17 @@ def pack(groups: Sequence[Group], budget: int, step: int = 1) -> list[MicroBatch
 
 
 def counted(groups: Sequence[Group]) -> tuple[int, int]:
-    """Tokens and completions that count in a step's means."""
+    """Tokens that count in a step's means, and all completions: one that is left out counts as one without tokens.
+
+    As in TRL's `_compute_loss`, where a masked completion adds 0 to a mean over completions.
+    """
     rows = [rolled for group in groups for rolled, counts in zip(group.rollouts, group.counts, strict=True) if counts]
-    return sum(len(rolled.tokens) for rolled in rows), len(rows)
+    return sum(len(rolled.tokens) for rolled in rows), sum(len(group.rollouts) for group in groups)
 
 
-def _split(group: Group, budget: int) -> list[_Part]:
-    longest = max(len(rollout.tokens) for rollout in group.rollouts)
-    fitting = max(1, (budget - len(group.prompt)) // max(longest, 1))
+def _split(group: Group, budget: int, shared: bool) -> list[_Part]:
+    longest, prompt = max(len(rollout.tokens) for rollout in group.rollouts), len(group.prompt)
+    fitting = max(1, (budget - prompt) // max(longest, 1) if shared else budget // (prompt + longest))
     count = -(-len(group.rollouts) // min(fitting, len(group.rollouts)))
     size = -(-len(group.rollouts) // count)
     parts = []
@@ -89,10 +94,11 @@ def _split(group: Group, budget: int) -> list[_Part]:
     return parts
 
 
-def _cost(parts: Sequence[_Part]) -> int:
+def _cost(parts: Sequence[_Part], shared: bool) -> int:
     """Tokens with padding."""
     prompt = max(len(part.prompt) for part in parts)
-    return len(parts) * (prompt + parts[0].size * max(part.longest for part in parts))
+    size = parts[0].size
+    return len(parts) * (prompt * (1 if shared else size) + size * max(part.longest for part in parts))
 
 
 def _up(count: int, step: int) -> int:
@@ -121,7 +127,6 @@ def _arrays(parts: Sequence[_Part], step: int) -> MicroBatch:
     spots: list[int] = []
     whole_spots: list[int] = []
     places = np.full((rows, time), -1, ints)
-    sequences = 0
     for index, part in enumerate(parts):
         prompt = part.prompt
         arrays["prompts"][index, : len(prompt) - 1] = prompt[:-1]
@@ -134,7 +139,6 @@ def _arrays(parts: Sequence[_Part], step: int) -> MicroBatch:
             arrays["advantages"][row] = advantage
             if not counted:
                 continue
-            sequences += 1
             arrays["mask"][row, : len(tokens)] = 1.0
             arrays["old"][row, : len(tokens)] = rollout.logprobs
             if rollout.sampler_logprobs is not None:
@@ -145,9 +149,10 @@ def _arrays(parts: Sequence[_Part], step: int) -> MicroBatch:
             first = row * (longest + time) + len(prompt) - 1
             whole_spots += range(first, first + len(tokens))
     count = len(targets)
-    padding = _up(count, step * 8 if step > 1 else 1) - count
+    # In quarters of all there might be.
+    padding = _up(count, -(-rows * time // 4) if step > 1 else 1) - count
     arrays["targets"] = np.array(targets + [0] * padding, ints)
     arrays["spots"] = np.array(spots + [0] * padding, ints)
     arrays["whole_spots"] = np.array(whole_spots + [0] * padding, ints)
     arrays["places"] = np.where(places < 0, count + padding, places)
-    return MicroBatch(count, rows, sequences, arrays)
+    return MicroBatch(count, rows, arrays)

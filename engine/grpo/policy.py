@@ -72,8 +72,9 @@ class Policy:
         return dict(leaves)
 
     def put(self, weights: dict[str, mx.array]) -> None:
-        """Set trainable weights, such as those of a checkpoint."""
-        self._set(weights)
+        """Set trainable weights, such as those of a checkpoint; they take the types of those there are."""
+        now = self.trainable()
+        self._set({name: array.astype(now[name].dtype) for name, array in weights.items()})
         self.changed()
 
     def changed(self) -> None:
@@ -154,7 +155,7 @@ class Policy:
             finally:
                 self.model.update_modules(tree_unflatten(adapters))
         else:
-            mx.save_safetensors(str(folder / "adapters.safetensors"), self.trainable())
+            saving.write_arrays(folder / "adapters.safetensors", self.trainable())
             (folder / "adapter_config.json").write_text(json.dumps(self.adapter_config(), indent=2) + "\n", "utf-8")
 
     def close(self) -> int:
@@ -198,7 +199,7 @@ class Policy:
                 "Leave lora_keys empty, which adapts every linear module, or name modules that the model has.",
                 name=self.files.name,
             )
-        self.put(_drawn(self.trainable(), mx.random.key(config.seed), dtype))
+        self._set(_drawn(self.trainable(), mx.random.key(config.seed), dtype))
         mx.eval(self.model.trainable_parameters())
 
     def _layers(self) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 
 from engine.events import Event, Progress
 from engine.grpo.exponentials import exp, logsumexp
+from engine.grpo.prompts import decode
 from engine.grpo.rows import CopiedRows, SharedRows
 from engine.grpo.settings import TrainConfig
 
@@ -51,8 +52,9 @@ class Sampler:
         self._greedy, self._temperature = greedy, config.temperature
         self._scored_as_drawn = config.policy_temperature == "sampling"
         self._top_k, self._top_p, self._min_p = config.top_k, config.top_p, config.min_p
-        filtered = config.top_k > 0 or config.top_p < 1.0 or config.min_p > 0.0
-        self.differs = not greedy and (rounded or filtered or (not self._scored_as_drawn and config.temperature != 1.0))
+        self._filters = config.top_k > 0 or config.top_p < 1.0 or config.min_p > 0.0
+        heated = not self._scored_as_drawn and config.temperature != 1.0
+        self.differs = not greedy and (rounded or self._filters or heated)
 
     def __call__(self, logits: mx.array, uniform: mx.array) -> tuple[mx.array, mx.array, mx.array]:
         """Tokens (rows,), their log-probability under the policy, and under what they were drawn from.
@@ -62,15 +64,13 @@ class Sampler:
             uniform: (rows,) numbers in [0, 1).
         """
         logits = logits.astype(mx.float32)
-        drawn_from = logits * (1.0 / self._temperature)
-        scored = drawn_from if self._scored_as_drawn else logits
+        scored = logits * (1.0 / self._temperature) if self._scored_as_drawn else logits
         scored_sum = logsumexp(scored)
         if self._greedy:
             tokens = mx.argmax(logits, axis=-1)
             logprobs = _at(scored, tokens) - scored_sum
             return tokens, logprobs, logprobs
-        drawn_sum = scored_sum if self._scored_as_drawn else logsumexp(drawn_from)
-        candidates, kept = self._filtered(drawn_from - drawn_sum[:, None])
+        candidates, kept = self._drawn_from(logits, scored, scored_sum)
         cumulative = mx.cumsum(exp(kept), axis=-1)
         total = cumulative[:, -1]
         # The first token whose cumulative probability is above the number: never one of probability 0.
@@ -79,18 +79,29 @@ class Sampler:
         tokens = chosen if candidates is None else _at(candidates, chosen)
         return tokens, _at(scored, tokens) - scored_sum, _at(kept, chosen) - mx.log(total)
 
+    def _drawn_from(self, logits: mx.array, scored: mx.array, scored_sum: mx.array) -> tuple[mx.array | None, mx.array]:
+        """The tokens that may be drawn, None for all in order, and their logits at the temperature, at most about 0.
+
+        The filters look at probabilities at temperature 1, as in mlx_lm (`sample_utils.py`).
+        """
+        inverse = 1.0 / self._temperature
+        if self._filters:
+            plain_sum = logsumexp(logits) if self._scored_as_drawn and inverse != 1.0 else scored_sum
+            candidates, kept = self._filtered(logits - plain_sum[:, None])
+            return candidates, (kept - kept.max(axis=-1, keepdims=True)) * inverse
+        if self._scored_as_drawn:
+            return None, scored - scored_sum[:, None]
+        return None, (logits - logits.max(axis=-1, keepdims=True)) * inverse
+
     def _filtered(self, logprobs: mx.array) -> tuple[mx.array | None, mx.array]:
         """The tokens that may be drawn, None for all in order, and their log-probabilities, -inf for none at all.
 
-        The filters keep what those of mlx_lm (`sample_utils.py`) keep, in its order: top-p, min-p, top-k. With top-k
-        the others look at its candidates alone, the same tokens without sorting a whole vocabulary.
+        The filters keep what those of mlx_lm keep, in its order: top-p, min-p, top-k. With top-k the others look at
+        its candidates alone, the same tokens without sorting a whole vocabulary.
         """
         size = logprobs.shape[-1]
         if not 0 < self._top_k < size and self._top_p == 1.0:
-            kept = logprobs
-            if self._min_p > 0.0:
-                kept = mx.where(_reaches(logprobs, self._min_p), logprobs, -mx.inf)
-            return None, kept
+            return None, mx.where(_reaches(logprobs, self._min_p), logprobs, -mx.inf) if self._min_p else logprobs
         count = min(self._top_k or size, size)
         found = mx.argpartition(-logprobs, kth=count - 1, axis=-1)[:, :count] if count < size else None
         some = logprobs if found is None else mx.take_along_axis(logprobs, found, axis=-1)
@@ -175,7 +186,7 @@ class _Batch:
         rest = [prompt[:-1] for prompt in prompts]
         model = policy.sampling_model
         self._cache: SharedRows | CopiedRows = (SharedRows if policy.shares_prompts else CopiedRows)(model, rest)
-        self._most = min(count, config.rollout_batch_size or count) if self._cache.together else generations
+        self._most = min(count if self._cache.together else generations, config.rollout_batch_size or count)
         self._longest = max(map(len, prompts), default=0)
         self._room = self._most * limit + math.ceil(self._most / generations) * self._longest
 
@@ -201,10 +212,10 @@ class _Batch:
         tokenizer, ends = self._policy.tokenizer, self._policy.end_tokens
         made = []
         for index, tokens in enumerate(self._tokens):
-            shown = tokens[:-1] if tokens and tokens[-1] in ends else tokens
             drawn = np.array(self._sampler_logprobs[index], np.float32) if self._sampler.differs else None
             logprobs = np.array(self._logprobs[index], np.float32)
-            made.append(Rollout(tokens, logprobs, drawn, tokenizer.decode(shown), self._reasons[index]))
+            text = decode(tokenizer, tokens, ends)
+            made.append(Rollout(tokens, logprobs, drawn, text, self._reasons[index]))
         return made
 
     def _progress(self, going: int) -> Progress:
@@ -264,7 +275,9 @@ class _Batch:
         """The completions that find room beside the rows at these places."""
         first = self._waiting
         if not self._cache.together:
-            return range(first, min(first + self._most, len(self._active))) if not places else range(0)
+            # All of one prompt.
+            last = (first // self._generations + 1) * self._generations
+            return range(first, min(first + self._most, last, len(self._active))) if not places else range(0)
         known = {*(self._rows[places] // self._generations).tolist(), *self._begun()}
         end, rows = first, len(places)
         while end < len(self._active) and rows < self._most:

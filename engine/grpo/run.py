@@ -138,14 +138,13 @@ class Run:
                         learning_rate=rate,
                         clock=self._watch.read,
                     )
+                    self._require_sound(result, number)
                 except (GeneratorExit, UserError):
                     if kept is not None:
                         self._policy.put(kept[0])
                         self._updater.put_state(kept[1])
                     raise
-                self._whole = False
-                self._require_sound(result, number)
-                state.step, state.cursor, self._whole = number, result.cursor, True
+                state.step, state.cursor = number, result.cursor
                 yield from self._tell(result, rate)
                 reason = yield from self._look()
             yield from self._finish(reason or "finished")
@@ -260,38 +259,35 @@ class Run:
         return [row for row in chosen if prompts.fits(prompts.encode(tokenizer, row, config), config)]
 
     def _require_sound(self, result: StepResult, number: int) -> None:
-        """Stop before figures that are no numbers, or a policy that has run away, reach a checkpoint.
+        """Stop where figures are no numbers, or the policy has run away; the weights are those of before the step.
 
         Raises:
-            UserError: with the last good checkpoint.
+            UserError: with the last good checkpoint, which is saved on the way out if it is not there yet.
         """
         figures, limit = result.figures, self._config.max_kl
-        finite = math.isfinite(figures.loss) and math.isfinite(figures.gradient_norm)
         # Groups that are all alike have no loss, whatever the weights are.
-        finite = finite and all(math.isfinite(sum(one.logprobs)) for asked in result.asked for one in asked.rollouts)
-        runaway = limit and figures.kl is not None and figures.kl > limit
-        if finite and not runaway:
+        self._whole = all(math.isfinite(sum(one.logprobs)) for asked in result.asked for one in asked.rollouts)
+        if self._whole and figures.are_sound(limit):
             return
-        if not finite and self._config.num_iterations == 1 and self._state.step and self._saved != self._state.step:
-            self._save(said=False)
-        kept = f"{checkpoint.folder_of(self._folder.checkpoints, self._saved)}" if self._saved else "none yet"
-        if not finite:
+        good = self._state.step if self._whole else self._saved
+        kept = str(checkpoint.folder_of(self._folder.checkpoints, good)) if good else "none yet"
+        if self._whole and figures.are_sound(0.0):
             raise UserError(
-                "The run stopped at step {step}: its loss is not a number any more.",
-                "The loss is {loss} and the gradient's norm {norm}. The last good checkpoint is {kept}.",
-                "Resume with a lower learning_rate or max_grad_norm, or compute in float32 (precision).",
+                "The run stopped at step {step}: the policy has moved too far from where it began.",
+                "Its KL divergence is {kl:.3g} nats a token, max_kl is {limit:g}. The last good checkpoint is {kept}.",
+                "Resume with a lower learning_rate or a higher kl_coeff, or raise max_kl.",
                 step=number,
-                loss=figures.loss,
-                norm=figures.gradient_norm,
+                kl=figures.kl,
+                limit=limit,
                 kept=kept,
             )
         raise UserError(
-            "The run stopped at step {step}: the policy has moved too far from where it began.",
-            "Its KL divergence is {kl:.1f} nats a token, and max_kl is {limit}. The last good checkpoint is {kept}.",
-            "Resume with a lower learning_rate or a higher kl_coeff, or raise max_kl.",
+            "The run stopped at step {step}: its loss is not a number any more.",
+            "The loss is {loss} and the gradient's norm {norm}. The last good checkpoint is {kept}.",
+            "Resume with a lower learning_rate or max_grad_norm, or compute in float32 (precision).",
             step=number,
-            kl=figures.kl,
-            limit=limit,
+            loss=figures.loss if self._whole else math.nan,
+            norm=figures.gradient_norm if self._whole else math.nan,
             kept=kept,
         )
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import library
+from engine.convert.write import sharded, write_listing
 
 if TYPE_CHECKING:
+    import mlx.core as mx
+
     from engine.library import ModelFiles
 
 # Where NVIDIA's exports say how their weights are quantised.
@@ -17,8 +21,6 @@ _ELSEWHERE = "hf_quant_config.json"
 
 def save_whole(folder: Path, files: ModelFiles, model: Any) -> None:
     """Write the model as it is into an empty folder, with tokenizer and configuration of the `files` it came from."""
-    from mlx_lm.utils import save_model
-
     left_out = {path.name for path in library.weight_files(files.folder, files.name)} | {_ELSEWHERE}
     for path in sorted(files.folder.iterdir()):
         if path.is_file() and path.name not in left_out and not path.name.endswith(".index.json"):
@@ -26,7 +28,28 @@ def save_whole(folder: Path, files: ModelFiles, model: Any) -> None:
     stated = library.read_config(files.folder)
     if (config := _described(stated, model)) != stated:
         (folder / "config.json").write_text(json.dumps(config, indent=4) + "\n", "utf-8")
-    save_model(folder, model)
+    shards, listing = sharded(model)
+    for name, shard in shards.items():
+        write_arrays(folder / name, shard)
+    write_listing(folder, listing)
+
+
+def write_arrays(path: Path, arrays: dict[str, mx.array]) -> None:
+    """Write arrays into a new safetensors file.
+
+    Raises:
+        OSError: the system's own; MLX, given a path, would not say that the disk is full.
+    """
+    import mlx.core as mx
+
+    try:
+        with path.open("xb") as file:
+            mx.save_safetensors(file, arrays, {"format": "mlx"})
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        # An error of a write names no file.
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _described(config: dict[str, Any], model: Any) -> dict[str, Any]:

@@ -221,7 +221,11 @@ class TrainConfig(TaskSettings):
         unit="steps",
     )
     max_kl: float = setting(
-        10.0, "KL limit", "A mean KL per token above this stops the run; 0 never does.", "Length", ge=0.0
+        10.0,
+        "KL limit",
+        "A mean KL per token above this stops the run; 0 never does. It is measured where the KL factor is above 0.",
+        "Length",
+        ge=0.0,
     )
 
     # Evaluation
@@ -310,3 +314,9 @@ class TrainConfig(TaskSettings):
     def prompts_per_step(self) -> int:
         """Prompts between two changes of the weights."""
         return self.batch_size * self.gradient_accumulation_steps
+
+    @property
+    def rows_at_once(self) -> int:
+        """Completions that are generated side by side."""
+        together = self.prompts_per_step * self.num_generations
+        return min(together, self.rollout_batch_size or together)

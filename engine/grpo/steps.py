@@ -38,23 +38,29 @@ def key_for(seed: int, step: int, purpose: int, part: int = 0) -> mx.array:
 
 @dataclass(slots=True)
 class Asked:
-    """A row with its prompt, its completions and their scores, (completions, rewards)."""
+    """A row with its prompt, its completions and their scores, (completions, rewards).
+
+    `flat` tells whether no completion is better than the others, so that none teaches anything.
+    """
 
     row: Row
     prompt: list[int]
     rollouts: list[Rollout]
     scores: np.ndarray
+    flat: bool
 
 
 @dataclass(slots=True)
 class StepResult:
     """All that a step did; `cursor` is where the next one takes its rows.
 
-    `groups` counts those that were sampled, replaced ones included, and `flat` those of them whose rewards were equal.
+    `left_out` are flat groups that were sampled and are not in `asked`, `replaced` how many of those others took the
+    places of. `groups` counts all that were sampled and `flat` the flat ones of them.
     """
 
     cursor: int
     asked: list[Asked] = field(default_factory=list)
+    left_out: list[Asked] = field(default_factory=list)
     advantages: np.ndarray = field(default_factory=lambda: np.zeros(0))
     figures: UpdateFigures = field(default_factory=UpdateFigures)
     groups: int = 0
@@ -88,22 +94,23 @@ def run(
     result = StepResult(cursor)
     rounds = 1 + (config.max_resampling if config.dynamic_sampling else 0)
     for part in range(rounds):
-        missing = config.prompts_per_step - sum(_varies(asked, rewards) for asked in result.asked)
+        flat = [place for place, asked in enumerate(result.asked) if asked.flat]
+        missing = len(flat) if part else config.prompts_per_step
         if not missing:
             break
         fresh = yield from _ask(
             policy, task, rewards, config, result, missing, key_for(config.seed, step, ROLLOUTS, part), clock
         )
         result.groups += len(fresh)
-        result.flat += sum(not _varies(asked, rewards) for asked in fresh)
-        if part:
-            varied = [asked for asked in fresh if _varies(asked, rewards)]
-            flat = [asked for asked in result.asked if not _varies(asked, rewards)]
-            for old, new in zip(flat, varied, strict=False):
-                result.asked[next(i for i, asked in enumerate(result.asked) if asked is old)] = new
-                result.replaced += 1
-        else:
+        result.flat += sum(asked.flat for asked in fresh)
+        if not part:
             result.asked = fresh
+            continue
+        result.left_out += [asked for asked in fresh if asked.flat]
+        for place, new in zip(flat, [asked for asked in fresh if not asked.flat], strict=False):
+            result.left_out.append(result.asked[place])
+            result.asked[place] = new
+            result.replaced += 1
     scores = np.concatenate([asked.scores for asked in result.asked])
     result.advantages = np.array(
         group_advantages(
@@ -120,6 +127,8 @@ def run(
     for iteration in range(config.num_iterations):
         own = mx.random.split(key, iteration + 1)[iteration]
         result.figures = yield from updater.update(groups, learning_rate, own, again=iteration > 0)
+        if not result.figures.are_sound(config.max_kl):
+            break
     result.update_seconds = clock() - began
     return result
 
@@ -157,10 +166,11 @@ def _ask(
     scores = yield from rewards.score_steps(texts, each, [len(rolled.tokens) for rolled in found])
     result.reward_seconds += clock() - began
     size = config.num_generations
-    return [
-        Asked(row, prompt, found[start : start + size], scores[start : start + size])
-        for row, prompt, start in zip(rows, read, range(0, len(found), size), strict=True)
-    ]
+    asked = []
+    for row, prompt, start in zip(rows, read, range(0, len(found), size), strict=True):
+        own = scores[start : start + size]
+        asked.append(Asked(row, prompt, found[start : start + size], own, _is_flat(own, rewards, config)))
+    return asked
 
 
 def weighted(scores: np.ndarray, weights: Sequence[float]) -> np.ndarray:
@@ -168,8 +178,11 @@ def weighted(scores: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     return np.asarray(np.nan_to_num(scores.astype(np.float64), nan=0.0) @ np.asarray(weights, np.float64))
 
 
-def _varies(asked: Asked, rewards: RewardSet) -> bool:
-    return bool(np.ptp(weighted(asked.scores, rewards.weights)) > 1e-6)
+def _is_flat(scores: np.ndarray, rewards: RewardSet, config: TrainConfig) -> bool:
+    advantages = group_advantages(
+        scores, len(scores), weights=rewards.weights, scale="none", aggregation=config.reward_aggregation
+    )
+    return not np.any(np.array(advantages))
 
 
 def _groups(result: StepResult, config: TrainConfig) -> list[Group]:
@@ -184,30 +197,34 @@ def _groups(result: StepResult, config: TrainConfig) -> list[Group]:
 
 
 def samples(result: StepResult, step: int, names: Sequence[str], weights: Sequence[float]) -> list[dict[str, Any]]:
-    """One JSON object for each completion of a step, for samples.jsonl."""
-    listed = []
-    place = 0
-    for asked in result.asked:
-        totals = weighted(asked.scores, weights)
-        for number, rolled in enumerate(asked.rollouts):
-            scores = asked.scores[number]
-            listed.append(
-                {
-                    "step": step,
-                    "row": asked.row.index,
-                    "completion": number,
-                    "prompt": asked.row.prompt,
-                    "answer": asked.row.answer,
-                    "text": rolled.text,
-                    "rewards": {
-                        name: None if np.isnan(score) else float(score)
-                        for name, score in zip(names, scores, strict=True)
-                    },
-                    "reward": float(totals[number]),
-                    "advantage": float(result.advantages[place]),
-                    "tokens": len(rolled.tokens),
-                    "stop_reason": rolled.stop_reason,
-                }
-            )
-            place += 1
-    return listed
+    """One JSON object for each completion of a step, those that were left out at the end, for samples.jsonl."""
+    size = len(result.asked[0].rollouts)
+    kept = zip(result.asked, result.advantages.reshape(-1, size), strict=True)
+    listed = [(asked, advantages, False) for asked, advantages in kept]
+    # A flat group's advantages are 0.
+    listed += [(asked, np.zeros(size), True) for asked in result.left_out]
+    return [
+        _sample(asked, number, float(advantages[number]), step, names, weights) | {"left_out": left_out}
+        for asked, advantages, left_out in listed
+        for number in range(size)
+    ]
+
+
+def _sample(
+    asked: Asked, number: int, advantage: float, step: int, names: Sequence[str], weights: Sequence[float]
+) -> dict[str, Any]:
+    rolled, scores = asked.rollouts[number], asked.scores[number]
+    rewards = zip(names, scores, strict=True)
+    return {
+        "step": step,
+        "row": asked.row.index,
+        "completion": number,
+        "prompt": asked.row.prompt,
+        "answer": asked.row.answer,
+        "text": rolled.text,
+        "rewards": {name: None if np.isnan(score) else float(score) for name, score in rewards},
+        "reward": float(weighted(scores, weights)),
+        "advantage": advantage,
+        "tokens": len(rolled.tokens),
+        "stop_reason": rolled.stop_reason,
+    }

@@ -106,6 +106,9 @@ def _run(folder: RunFolder, watch: Stopwatch, steering: Steering, live: LivePoli
         forecast.require(plan)
         policy = yield from open_policy(config)
         stack.callback(policy.close)
+        if config.share_prompts and not policy.shares_prompts:
+            alone = config.model_copy(update={"share_prompts": False})
+            forecast.require((yield from forecast.planned(alone, task, timed=False)))
         stack.enter_context(memory_limits.for_training())
         updater = Updater(policy, config)
         state = yield from _restore(folder, policy, updater)

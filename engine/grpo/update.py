@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 from mlx import optimizers
-from mlx.utils import tree_flatten, tree_map, tree_unflatten
+from mlx.utils import tree_flatten, tree_map, tree_map_with_path, tree_unflatten
 
 from engine.events import Event, Progress
 from engine.grpo import dropout, logprobs, packing, recomputing
@@ -37,6 +37,11 @@ class UpdateFigures:
     clipped_high: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
 
+    def are_sound(self, max_kl: float) -> bool:
+        """Whether they are numbers, and the KL divergence, where it is measured, is not above this limit (0: none)."""
+        finite = math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
+        return finite and not (max_kl and self.kl is not None and self.kl > max_kl)
+
 
 class Updater:
     """The optimiser of a run and how a step's completions become one change of the weights."""
@@ -63,7 +68,7 @@ class Updater:
         if compiles := _compiles(config):
             self._compiled = mx.compile(self._gradients, inputs=[policy.model.state])
         # Where shapes are compiled for, they come in steps, so that few of them do.
-        self._step = 32 if compiles else 1
+        self._step = 64 if compiles else 1
 
     def configure(self, config: TrainConfig) -> None:
         """Take other settings from the next update on; those that the optimiser was made with stay."""
@@ -81,15 +86,25 @@ class Updater:
     def put_state(self, state: dict[str, mx.array]) -> None:
         """Go on with the state of a checkpoint, whose weights the model has already."""
         moments = [(name, array) for name, array in state.items() if not name.startswith(_MASTER)]
-        masters = [(name.removeprefix(_MASTER), array) for name, array in state.items() if name.startswith(_MASTER)]
         self.optimizer.state = tree_unflatten(moments)
-        now = self._model.trainable_parameters()
-        self._masters = tree_unflatten(masters) if masters else tree_map(lambda array: array.astype(mx.float32), now)
+
+        def master(name: str, array: mx.array) -> mx.array:
+            return state.get(_MASTER + name, array).astype(mx.float32)
+
+        # By name: a tree made of names lacks the model's empty parts.
+        self._masters = tree_map_with_path(master, self._model.trainable_parameters())
+        self._model.update(self._rounded())
+
+    def _rounded(self) -> Any:
+        """The float32 weights in the model's types."""
+        return tree_map(
+            lambda master, array: master.astype(array.dtype), self._masters, self._model.trainable_parameters()
+        )
 
     def update(
         self, groups: Sequence[Group], learning_rate: float, key: mx.array, *, again: bool = False
     ) -> Generator[Event, None, UpdateFigures]:
-        """One change of the weights by all completions of `groups`.
+        """One change of the weights by all completions of `groups`; none where the figures are not sound.
 
         Args:
             learning_rate: of this update.
@@ -101,7 +116,8 @@ class Updater:
         """
         # Without a KL term a group whose rewards are all equal has no gradient; it counts in the means all the same.
         taught = [group for group in groups if self._config.kl_coeff or group.advantages.any()]
-        batches = packing.pack(taught, self._config.micro_batch_tokens, self._step)
+        shared = self._policy.shares_prompts
+        batches = packing.pack(taught, self._config.micro_batch_tokens, self._step, shared=shared)
         figures = UpdateFigures()
         tokens, sequences = packing.counted(groups)
         whole = mx.array(float(max(tokens, 1)))
@@ -118,28 +134,27 @@ class Updater:
                     dropout.set_keys(self._dropouts, mx.random.split(key, done + 1)[done])
                 gradients = self._compiled or self._gradients
                 loss, metrics, grads = gradients(arrays, whole, share_of(batch))
-                grads = tree_map(lambda array: array.astype(mx.float32), grads)
-                total = grads if total is None else tree_map(mx.add, total, grads)
+                total = _added(total, grads)
+                # What is held by a name is not given back where it is used up.
+                del arrays, grads
                 mx.eval(total, loss, metrics)
                 self._note(figures, loss, metrics, batch.tokens)
         finally:
             self._model.eval()
-        norm = mx.sqrt(sum((mx.square(g.astype(mx.float32)).sum() for _, g in _leaves(total)), mx.array(0.0)))
+        norm = mx.sqrt(sum((mx.square(g).sum() for _, g in _leaves(total)), mx.array(0.0)))
         figures.gradient_norm = _number(norm)
         self._finish(figures, tokens)
-        if math.isfinite(figures.gradient_norm) and math.isfinite(figures.loss):
+        if figures.are_sound(self._config.max_kl):
             limit = self._config.max_grad_norm
             if limit and figures.gradient_norm > limit:
                 factor = limit / (figures.gradient_norm + 1e-6)
                 total = tree_map(lambda g: g * factor, total)
             self.optimizer.learning_rate = mx.array(learning_rate)
             self._masters = self.optimizer.apply_gradients(total, self._masters)
-            rounded = tree_map(
-                lambda master, array: master.astype(array.dtype), self._masters, self._model.trainable_parameters()
-            )
-            self._model.update(rounded)
+            del total
+            self._model.update(self._rounded())
             self._policy.changed()
-            mx.eval(rounded, self._masters, self.optimizer.state)
+            mx.eval(self._model.trainable_parameters(), self._masters, self.optimizer.state)
         return figures
 
     def _shares(self, tokens: int, sequences: int) -> Any:
@@ -274,6 +289,12 @@ class Updater:
         figures.kl = means.get("kl")
         figures.clipped_low = means.get("clipped_low", 0.0)
         figures.clipped_high = means.get("clipped_high", 0.0)
+
+
+def _added(total: Any, gradients: Any) -> Any:
+    """The sum of both in float32; None is nothing yet."""
+    gradients = tree_map(lambda array: array.astype(mx.float32), gradients)
+    return gradients if total is None else tree_map(mx.add, total, gradients)
 
 
 def _compiles(config: TrainConfig) -> bool:

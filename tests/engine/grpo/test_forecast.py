@@ -46,6 +46,10 @@ SEVEN_BILLION = {
     "tie_word_embeddings": False,
     "torch_dtype": "bfloat16",
 }
+SHAPES: dict[str, dict[str, int]] = {
+    "large vocabulary": {"vocab_size": 32000},
+    "wide": {"hidden_size": 512, "num_hidden_layers": 6, "intermediate_size": 1376},
+}
 GIGABYTE = 10**9
 TOLERANCE = 0.15
 
@@ -88,15 +92,28 @@ def _shape(policy: Policy) -> Shape:
         ("llama", {"gradient_accumulation_steps": 2, "max_new_tokens": 48, "gradient_checkpointing": True}, 96),
         ("llama", {"gradient_accumulation_steps": 6, "max_new_tokens": 48, "rollout_batch_size": 20}, 96),
         ("large vocabulary", {"gradient_accumulation_steps": 4, "max_new_tokens": 48}, 96),
+        ("wide", {"gradient_accumulation_steps": 2, "num_generations": 2, "max_new_tokens": 8}, 16),
+        ("wide", {"gradient_accumulation_steps": 2, "num_generations": 2, "max_new_tokens": 8, "kl_coeff": 0.1}, 16),
+        ("llama", {"gradient_accumulation_steps": 2, "max_new_tokens": 24, "share_prompts": False}, 200),
         ("starter", {"gradient_accumulation_steps": 16, "max_new_tokens": 40}, 48),
         ("starter", {"gradient_accumulation_steps": 4, "max_new_tokens": 40, "micro_batch_tokens": 10**6}, 48),
     ],
-    ids=["llama", "llama recomputed", "rows that join", "large vocabulary", "starter", "starter in one piece"],
+    ids=[
+        "llama",
+        "llama recomputed",
+        "rows that join",
+        "large vocabulary",
+        "few tokens for many weights",
+        "few tokens and a reference",
+        "prompts that are not shared",
+        "starter",
+        "starter in one piece",
+    ],
 )
 def test_the_forecast_is_near_the_measured_peaks(
     tmp_path: Path, model: str, changes: dict[str, Any], prompt: int, train_type: str
 ) -> None:
-    shaped = LLAMA | ({"vocab_size": 32000} if model == "large vocabulary" else {})
+    shaped = LLAMA | SHAPES.get(model, {})
     name = "starter" if model == "starter" else str(make_model(tmp_path / "llama", endless=True, **shaped))
     config = TrainConfig.model_validate(
         {"model_name": name, "train_type": train_type, "precision": "float32", "eval_samples": 0, **changes}
@@ -108,6 +125,9 @@ def test_the_forecast_is_near_the_measured_peaks(
         expected = forecast_memory(config, shape, prompt)
         assert trainable_parameters(config, shape, train_type) == sum(a.size for a in policy.trainable().values())
 
+        if config.kl_coeff:
+            # A second copy from the first change of the weights on.
+            policy.keep_first({name: mx.array(np.array(array)) for name, array in policy.trainable().items()})
         generator = np.random.default_rng(0)
         groups = [_group(policy, prompt, config, generator) for _ in range(config.prompts_per_step)]
         mx.reset_peak_memory()
@@ -229,11 +249,14 @@ def test_every_suggestion_fits_and_needs_all_it_changes(changes: dict[str, Any],
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(1, 60), st.integers(1, 60), st.integers(2, 9), st.integers(1, 5), st.integers(1, 1000))
+@given(
+    st.integers(1, 60), st.integers(1, 60), st.integers(2, 9), st.integers(1, 5), st.integers(1, 1000), st.booleans()
+)
 def test_the_largest_micro_batch_is_that_of_the_packing(
-    prompt: int, completion: int, generations: int, groups: int, budget: int
+    prompt: int, completion: int, generations: int, groups: int, budget: int, shared: bool
 ) -> None:
     config = TrainConfig(
+        share_prompts=shared,
         num_generations=generations,
         gradient_accumulation_steps=groups,
         max_new_tokens=completion,
@@ -241,7 +264,7 @@ def test_the_largest_micro_batch_is_that_of_the_packing(
     )
     rolled = rollout.Rollout([1] * completion, np.zeros(completion, np.float32), None, "", "length")
     group = packing.Group([1] * prompt, [rolled] * generations, np.ones(generations), np.ones(generations, bool))
-    batches = packing.pack([group] * groups, budget)
+    batches = packing.pack([group] * groups, budget, shared=shared)
     parts, size = packed(config, prompt)
     largest = max(batches, key=lambda batch: batch.rows)
     assert largest.rows == parts * size

@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import pytest
 
 from engine.errors import UserError
 from engine.events import Event, Note, Progress, from_json
 from engine.grpo import checkpoint, config_file, trainer
 from engine.grpo.settings import TrainConfig
+from engine.live import LivePolicies
 from engine.training_events import CheckpointSaved, Evaluated, StepFinished, TrainingFinished, TrainingStarted
 from tests.engine.grpo.runs import tiny
 
@@ -174,6 +176,40 @@ def test_a_stopped_run_with_everything_random_goes_on_too(cut: str, undisturbed_
     assert weights_sum(folder) == weights_sum(undisturbed_hard)
     assert steps_of(folder) == steps_of(undisturbed_hard)
     assert samples_of(folder) == samples_of(undisturbed_hard)
+
+
+HALF: dict[str, dict[str, Any]] = {
+    "all weights": {"kl_coeff": 0.05, "quantize_for_rollouts": True},
+    "adapters": {"train_type": "lora", "lora_dropout": 0.1},
+}
+
+
+@pytest.mark.parametrize("cut", ["after a step", "in the second iteration"])
+@pytest.mark.parametrize("kind", HALF)
+def test_a_stopped_run_in_16_bits_goes_on_too(kind: str, cut: str, tmp_path: Path) -> None:
+    settings = HALF[kind] | {"precision": "bfloat16", "num_iterations": 2, "max_steps": 3, "eval_samples": 4}
+    for _ in trainer.train(tiny(tmp_path, "whole", **settings)):
+        pass
+    config = tiny(tmp_path, "stopped", **settings)
+    stop_at(trainer.train(config), (CUTS | HARD_CUTS)[cut])
+    for _ in trainer.train(config, tmp_path / "stopped"):
+        pass
+    assert weights_sum(tmp_path / "stopped") == weights_sum(tmp_path / "whole")
+    assert steps_of(tmp_path / "stopped") == steps_of(tmp_path / "whole")
+    assert samples_of(tmp_path / "stopped") == samples_of(tmp_path / "whole")
+
+
+def test_a_run_goes_on_in_another_number_format(tmp_path: Path) -> None:
+    """Computing in float32 is the way out where 16 bits are too few."""
+    config = tiny(tmp_path, "run", precision="bfloat16", max_steps=4, eval_samples=0)
+    stop_at(trainer.train(config), right_after(StepFinished, 2))
+    policies = LivePolicies()
+    types = set()
+    for event in trainer.train(config.model_copy(update={"precision": "float32"}), tmp_path / "run", policies):
+        if isinstance(event, StepFinished):
+            (policy,) = policies._policies.values()
+            types |= {array.dtype for array in policy.trainable().values()}
+    assert types == {mx.float32}
 
 
 def test_a_run_stopped_again_and_again_arrives(undisturbed: Path, tmp_path: Path) -> None:

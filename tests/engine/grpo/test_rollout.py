@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mlx.core as mx
 import numpy as np
@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine import session
+from engine.chat.sampling import _filters
+from engine.config import Sampling
 from engine.events import Note, Progress
 from engine.grpo import rollout
 from engine.grpo.policy import Policy, open_policy
@@ -65,14 +67,15 @@ def test_what_was_drawn_from_is_kept_beside_the_policy(tmp_path: Path, changes: 
         policy_temperature = 1.0 if config.policy_temperature == "one" else 0.7
         scored = np.exp(logits / policy_temperature)
         scored /= scored.sum(axis=-1, keepdims=True)
-        drawn = np.exp(logits / 0.7)
-        drawn /= drawn.sum(axis=-1, keepdims=True)
+        plain = np.exp(logits)
+        plain /= plain.sum(axis=-1, keepdims=True)
+        drawn = np.exp((logits - logits.max(axis=-1, keepdims=True)) / 0.7)
         for place, token in enumerate(rolled.tokens):
             assert abs(rolled.logprobs[place] - np.log(scored[place, token])) < 1e-4
-            order = np.argsort(-drawn[place])
-            before = np.cumsum(drawn[place, order]) - drawn[place, order]
+            order = np.argsort(-plain[place])
+            before = np.cumsum(plain[place, order]) - plain[place, order]
             left = order[before < config.top_p][: config.top_k or None]
-            left = left[drawn[place, left] >= config.min_p * drawn[place].max()]
+            left = left[plain[place, left] >= config.min_p * plain[place].max()]
             assert token in left
             assert rolled.sampler_logprobs is not None
             expected = np.log(drawn[place, token] / drawn[place, left].sum())
@@ -320,6 +323,27 @@ def test_the_sampler_draws_by_the_distribution(changes: dict[str, Any]) -> None:
     assert (((seen - expected * count)[there] ** 2) / (expected[there] * count)).sum() < 40
     scored = np.array(mx.softmax(logits / config.temperature, axis=-1))
     assert np.allclose(np.exp(np.array(logprobs)), scored[np.array(tokens)], rtol=1e-4)
+
+
+@pytest.mark.parametrize("policy_temperature", ["sampling", "one"])
+@pytest.mark.parametrize("changes", [{"top_k": 5}, {"top_p": 0.8}, {"min_p": 0.1}, {"top_k": 9, "top_p": 0.7}])
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 1.7])
+def test_a_chat_would_draw_from_the_same(
+    changes: dict[str, Any], temperature: float, policy_temperature: Literal["sampling", "one"]
+) -> None:
+    """By mlx_lm's own filters, which look at probabilities at temperature 1."""
+    config = TrainConfig(temperature=temperature, policy_temperature=policy_temperature, **changes)
+    logits = mx.random.normal((1, 40), key=mx.random.key(5)) * 2
+    kept = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+    for keep in _filters(Sampling(**changes)):
+        kept = keep(kept)
+    expected = np.array(mx.softmax(kept / temperature, axis=-1))[0]
+    count = 4000
+    uniform = mx.arange(count) / count
+    tokens, _, drawn = Sampler(config, greedy=False)(mx.broadcast_to(logits, (count, 40)), uniform)
+    assert np.allclose(np.exp(np.array(drawn)), expected[np.array(tokens)], rtol=1e-4)
+    seen = np.bincount(np.array(tokens), minlength=40) / count
+    assert np.abs(seen - expected).max() < 2 / count
 
 
 def test_no_number_draws_what_is_ruled_out() -> None:

@@ -125,7 +125,14 @@ def test_dynamic_sampling_replaces_flat_groups(policy: Policy, task: Task) -> No
     flat = [np.ptp(steps.weighted(asked.scores, weights)) <= 1e-6 for asked in plain.asked]
     still = [np.ptp(steps.weighted(asked.scores, weights)) <= 1e-6 for asked in result.asked]
     assert any(flat)
+    assert [asked.flat for asked in plain.asked] == flat
+    assert [asked.flat for asked in result.asked] == still
     assert result.replaced == sum(flat) - sum(still) > 0
+    assert len(result.asked) + len(result.left_out) == result.groups
+    listed = steps.samples(result, 1, config.rewards, weights)
+    assert len(listed) == result.groups * config.num_generations
+    assert sum(one["left_out"] for one in listed) == len(result.left_out) * config.num_generations
+    assert not any(one["advantage"] for one in listed if one["left_out"])
     for was_flat, old, new in zip(flat, plain.asked, result.asked, strict=True):
         # What taught something stays what it was.
         assert was_flat or [r.text for r in old.rollouts] == [r.text for r in new.rollouts]
@@ -147,6 +154,19 @@ def test_replacing_ends_where_nothing_varies(policy: Policy, task: Task, tmp_pat
     assert not result.advantages.any()
     assert result.figures.loss == result.figures.gradient_norm == 0.0
     assert all(mx.array_equal(array, before[name]) for name, array in policy.trainable().items())
+
+
+def test_a_group_of_which_some_are_not_judged_is_flat_by_its_advantages(
+    policy: Policy, task: Task, tmp_path: Path
+) -> None:
+    """A completion without a reward has no advantage, and beside equal rewards that is not one that varies."""
+    file = tmp_path / "half.py"
+    file.write_text("def half(completions, **columns):\n    return [None, 1.0, 1.0, 1.0] * (len(completions) // 4)\n")
+    config = tiny(rewards=["half"], reward_weights=[], reward_file=str(file))
+    result = one_step(policy, task, config)
+    assert all(asked.flat for asked in result.asked)
+    assert result.flat == result.groups == 4
+    assert not result.advantages.any()
 
 
 def test_samples_say_what_each_completion_was_worth(policy: Policy, task: Task) -> None:

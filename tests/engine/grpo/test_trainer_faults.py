@@ -11,9 +11,10 @@ import pytest
 from engine import errors
 from engine.errors import UserError
 from engine.events import Event, Progress
-from engine.grpo import checkpoint, config_file, trainer
+from engine.grpo import checkpoint, config_file, forecast, trainer
+from engine.grpo.policy import Policy
 from engine.grpo.settings import TrainConfig
-from engine.training_events import StepFinished, TrainingFinished
+from engine.training_events import StepFinished, TrainingFinished, TrainingPlanned
 from tests.engine.grpo.runs import last, only, reward_file, rows, run, tiny
 
 
@@ -87,18 +88,50 @@ def test_closing_before_the_first_step_leaves_nothing(tmp_path: Path) -> None:
     assert last(run(tiny(tmp_path))).step == 4
 
 
-def test_a_policy_that_runs_away_is_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("save_steps", "iterations", "rate", "limit"), [(1, 1, 2e-3, 0.01), (0, 1, 2e-3, 0.01), (0, 2, 1e-3, 0.6)]
+)
+def test_a_policy_that_runs_away_is_stopped(
+    save_steps: int, iterations: int, rate: float, limit: float, tmp_path: Path
+) -> None:
+    """Before the step that shows it changes the weights: those of the step before are saved."""
     events: list[Event] = []
-    config = tiny(tmp_path, kl_coeff=0.01, max_kl=1e-4, learning_rate=5e-3, save_steps=1, eval_samples=0)
+    settings = {"kl_coeff": 0.01, "learning_rate": rate, "save_steps": save_steps, "num_iterations": iterations}
+    config = tiny(tmp_path, max_kl=limit, max_steps=8, eval_samples=0, **settings)
     with pytest.raises(UserError, match="moved too far") as raised:  # noqa: PT012  what came before it is wanted
         for event in trainer.train(config):
             events.append(event)  # noqa: PERF402  kept although an error ends the list
     done = only(events, StepFinished)[-1].step
+    assert "KL divergence is 0.0 " not in raised.value.why
     newest, notes = checkpoint.latest(tmp_path / "run" / "checkpoints")
     assert newest is not None
     assert newest.name == f"{done:06}"
     assert not notes
     assert str(newest) in raised.value.why
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_disk_that_fills_while_the_model_is_written_leaves_the_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(tmp_path, max_steps=1, eval_samples=0, train_type="lora", fuse=True)
+    opened = Path.open
+
+    def full(path: Path, *rest: Any, **named: Any) -> Any:
+        at_fault = path.parent.parent.name.startswith(".fused") and path.suffix == ".safetensors"
+        return opened(Path("/dev/full"), "wb") if at_fault else opened(path, *rest, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", full)
+        with pytest.raises(OSError, match="No space left") as raised:
+            run(config)
+    said = errors.explain(raised.value)
+    assert said.what == "The disk is full."
+    assert "model.safetensors" in said.why
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["000001"]
+    *_, end = trainer.train(config, tmp_path / "run")
+    assert isinstance(end, TrainingFinished)
+    assert Path(end.fused).is_dir()
 
 
 @pytest.mark.parametrize("iterations", [1, 2])
@@ -129,6 +162,25 @@ def test_weights_that_are_no_numbers_never_reach_a_checkpoint(
     monkeypatch.undo()
     *_, end = trainer.train(config, tmp_path / "run")
     assert isinstance(end, TrainingFinished)
+
+
+def test_a_model_that_cannot_share_prompts_is_refused_by_what_it_needs_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which only the loaded model tells."""
+    asked = {"max_prompt_length": 512, "system_prompt": "Answer well. " * 25, "num_generations": 16, "batch_size": 2}
+    config = tiny(tmp_path, train_type="lora", eval_samples=0, max_steps=1, max_new_tokens=8, **asked)
+    needs = []
+    for share in (True, False):
+        planned = [*trainer.plan(config.model_copy(update={"share_prompts": share}))][-1]
+        assert isinstance(planned, TrainingPlanned)
+        needs.append(planned.peak)
+    assert needs[1] > 1.5 * needs[0]
+    monkeypatch.setattr(forecast, "_fits", lambda found, _machine: found.peak < 1.3 * needs[0])
+    assert last(run(config)).step == 1
+    monkeypatch.setattr(Policy, "_can_share", lambda _policy: False)
+    with pytest.raises(UserError, match="cannot be trained with these settings"):
+        run(config.model_copy(update={"run_name": "alone"}))
 
 
 def test_evaluating_without_rows_is_a_fault(tmp_path: Path) -> None:
