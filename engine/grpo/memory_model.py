@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.grpo.model_shape import Shape, trainable_parameters
+from engine import backend
+from engine.grpo.model_shape import Shape, adapted_parameters, trainable_parameters
 
 if TYPE_CHECKING:
     from engine.grpo.settings import TrainConfig
@@ -99,6 +100,9 @@ def forecast_memory(config: TrainConfig, shape: Shape, prompt_tokens: int = 0) -
     kv_cache, rollout = _rollouts(config, shape, width, prompt)
     if config.quantize_for_rollouts:
         rollout += shape.parameters * 9 // 16
+    elif not full and width == 4 and not shape.quantised and not backend.has_gpu():
+        # Adapters are merged into a copy of the weights beside which they stand.
+        rollout += 4 * adapted_parameters(config, shape)
     if config.num_iterations > 1:
         # What to go back to, should the step not come to its end.
         whole, moments = whole + trained, 2 * moments

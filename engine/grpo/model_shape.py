@@ -142,12 +142,26 @@ def trainable_parameters(config: TrainConfig, shape: Shape, train_type: str) -> 
     """How many weights change."""
     if train_type == "full":
         return shape.parameters
-    names = {key.rpartition(".")[2] for key in config.lora_keys}
-    chosen = [sizes for name, sizes in shape.matrices(shape.experts).items() if not names or name in names]
+    chosen = _adapted(config, shape)
     layer = sum(config.lora_rank * (inner + outer) for inner, outer in chosen)
     if train_type == "dora":
         layer += sum(outer for _, outer in chosen)
-    return layer * (min(config.lora_layers, shape.layers) or shape.layers)
+    return layer * _adapted_layers(config, shape)
+
+
+def adapted_parameters(config: TrainConfig, shape: Shape) -> int:
+    """How many weights stand beside adapters."""
+    return sum(inner * outer for inner, outer in _adapted(config, shape)) * _adapted_layers(config, shape)
+
+
+def _adapted(config: TrainConfig, shape: Shape) -> list[tuple[int, int]]:
+    """Input and output width of the matrices of a layer that get adapters."""
+    names = {key.rpartition(".")[2] for key in config.lora_keys}
+    return [sizes for name, sizes in shape.matrices(shape.experts).items() if not names or name in names]
+
+
+def _adapted_layers(config: TrainConfig, shape: Shape) -> int:
+    return min(config.lora_layers, shape.layers) or shape.layers
 
 
 def _number(config: dict[str, Any], *keys: str) -> int:

@@ -12,10 +12,11 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten, tree_unflatten
 
+from engine import backend
 from engine.architectures.rope import Rope
 from engine.errors import UserError, in_short
 from engine.events import Event, Note
-from engine.grpo import lean_layers, rounded_copy, saving, shared_prompts
+from engine.grpo import lean_layers, sampling_copies, saving, shared_prompts
 from engine.grpo.logprobs import SplitModel
 from engine.grpo.settings import TrainConfig
 from engine.grpo.shared_prompts import CompletionCache, PromptCache
@@ -37,8 +38,8 @@ class Policy:
     """A loaded model with its trainable weights set apart; belongs to the thread that made it.
 
     `shares_prompts` tells whether the completions of a group may share their prompt's keys and values, `turns_as_long`
-    whether short texts are given the rotary factors of long ones; `chat` is what a person talks to while the policy
-    trains, until its weights change.
+    whether short texts are given the rotary factors of long ones, `samples_rounded` whether completions are sampled
+    from rounded weights; `chat` is what a person talks to while the policy trains, until its weights change.
     """
 
     def __init__(self, session: ModelSession, config: TrainConfig, *, trained: bool = True) -> None:
@@ -64,7 +65,10 @@ class Policy:
         self._first: dict[str, mx.array] = {}
         if config.kl_coeff > 0 and trained:
             self.keep_first()
-        self._quantised: Any = None
+        self._copy: Any = None
+        self.samples_rounded = False
+        # A GPU has the products of adapters for little, and its memory is what is scarce.
+        self._merges = not backend.has_gpu() and sampling_copies.can_merge(self.model)
 
     def trainable(self) -> dict[str, mx.array]:
         """The weights that training changes, by name."""
@@ -96,17 +100,29 @@ class Policy:
 
     @property
     def sampling_model(self) -> Any:
-        """The model that rollouts run on: this one, or a quantised copy of it."""
-        return self.model if self._quantised is None else self._quantised
+        """The model that completions are sampled from: this one, or a copy of it."""
+        return self.model if self._copy is None else self._copy
 
     @contextmanager
-    def quantised(self) -> Iterator[None]:
-        """Inside, rollouts run on a 4-bit copy of the weights as they are now."""
-        self._quantised = rounded_copy.of(self.model)
+    def rounded(self) -> Iterator[None]:
+        """Inside, completions are sampled from a 4-bit copy of the weights as they are now."""
+        self._copy, self.samples_rounded = sampling_copies.rounded(self.model), True
         try:
             yield
         finally:
-            self._quantised = None
+            self._copy, self.samples_rounded = None, False
+
+    @contextmanager
+    def merged(self) -> Iterator[None]:
+        """Inside, adapters are in the weights that completions are sampled from, where that is faster."""
+        if self._copy is not None or not self._merges:
+            yield
+            return
+        self._copy = sampling_copies.merged(self.model)
+        try:
+            yield
+        finally:
+            self._copy = None
 
     def after_rollout(self) -> None:
         """Give the caches of a rollout back, which the update has other uses for."""
@@ -160,7 +176,7 @@ class Policy:
 
     def close(self) -> int:
         """Give the memory back; the number of bytes freed."""
-        self._first, self._quantised, self.chat = {}, None, None
+        self._first, self._copy, self.chat = {}, None, None
         del self.model, self.split
         return self._session.close()
 

@@ -145,9 +145,10 @@ def generate(
         Progress in tokens, once for each that the longest-lasting row gets; what a completion that ends early leaves
         of `max_tokens` counts as done.
     """
-    sampler = Sampler(config, greedy=key is None, rounded=policy.sampling_model is not policy.model)
-    batch = _Batch(policy, prompts, generations, sampler, key, config, max_tokens)
-    yield from batch.run()
+    sampler = Sampler(config, greedy=key is None, rounded=policy.samples_rounded)
+    with policy.merged():
+        batch = _Batch(policy, prompts, generations, sampler, key, config, max_tokens)
+        yield from batch.run()
     return batch.rollouts()
 
 

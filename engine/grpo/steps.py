@@ -155,7 +155,7 @@ def _ask(
         policy, read, config, generations=config.num_generations, key=key, max_tokens=config.longest_completion
     )
     if config.quantize_for_rollouts:
-        with policy.quantised():
+        with policy.rounded():
             found = yield from steps
     else:
         found = yield from steps
