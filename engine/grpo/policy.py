@@ -16,20 +16,16 @@ from engine import backend
 from engine.architectures.rope import Rope
 from engine.errors import UserError, in_short
 from engine.events import Event, Note
-from engine.grpo import lean_layers, sampling_copies, saving, shared_prompts
+from engine.grpo import lean_layers, model_calls, sampling_copies, saving
 from engine.grpo.logprobs import SplitModel
 from engine.grpo.settings import TrainConfig
-from engine.grpo.shared_prompts import CompletionCache, PromptCache
+from engine.grpo.sharing_trial import can_share
 from engine.session import ModelSession, open_session
 
 if TYPE_CHECKING:
     from engine.library import ModelFiles
 
 TrainType = Literal["lora", "dora", "full"]
-# What attention over parts may differ from attention in one piece, for logits of about one.
-_SHARING_TOLERANCE = 1e-3
-# A sentence, not any tokens: on those it never learned a 16-bit model differs from itself by more than that.
-_TRIAL_TEXT = "How much is 17 plus 25? The answer is a number that one can write down, and it is not a large one."
 # Balances the use of experts from outside: it has no gradient, and weight decay alone would undo it.
 _BALANCING = ("e_score_correction_bias", "expert_bias", "router_bias")
 
@@ -59,8 +55,9 @@ class Policy:
         self.model.eval()
         self.split = SplitModel(self.model)
         self.vocabulary = int(self.split.head(self._some_hidden()).shape[-1])
-        shared_prompts.install(self.model)
-        self.shares_prompts = config.share_prompts and self._can_share()
+        model_calls.install(self.model)
+        trial = (self.model, self.split, self.tokenizer, self._computing_type())
+        self.shares_prompts = config.share_prompts and can_share(*trial)
         self.end_tokens = frozenset(int(token) for token in self.tokenizer.eos_token_ids)
         self._first: dict[str, mx.array] = {}
         if config.kl_coeff > 0 and trained:
@@ -235,44 +232,6 @@ class Policy:
 
     def _some_hidden(self) -> mx.array:
         return self.split.hidden(mx.zeros((1, 1), mx.int32))
-
-    def _can_share(self) -> bool:
-        """Try it: whether completions over shared prompts get the logits that each row alone gets."""
-        try:
-            alone, *shared = self._trial()
-        except Exception:  # an architecture with other caches may fail anywhere
-            return False
-        allowed = _SHARING_TOLERANCE * (1 if self._computing_type() == mx.float32 else 100)
-        largest: Any = mx.abs(alone).max().item()
-        return all(mx.allclose(found, alone, rtol=0, atol=allowed * (1.0 + largest)).item() for found in shared)
-
-    def _trial_ids(self, count: int) -> list[int]:
-        found = self.tokenizer.encode(_TRIAL_TEXT, add_special_tokens=False) or [0]
-        return [int(token) % self.vocabulary for token in (found * count)[:count]]
-
-    def _trial(self) -> tuple[mx.array, mx.array, mx.array]:
-        """Logits of four completions over two prompts: each row alone, as updates and as rollouts compute them."""
-        from mlx_lm.models.cache import KVCache
-
-        ids = self._trial_ids(16)
-        prompts = mx.array([ids[:6], [*ids[6:10], 0, 0]])
-        lengths = (6, 4)
-        completions = mx.array([ids[start : start + 3] for start in range(10, 14)])
-        rows = [mx.concatenate([prompts[row // 2, : lengths[row // 2]], completions[row]])[None] for row in range(4)]
-        alone = mx.concatenate([self.model(row)[:, -3:] for row in rows])
-        collected = [PromptCache() for _ in self.model.layers]
-        self.split.hidden(prompts, collected)
-        known = [(cache.keys, cache.values) for cache in collected]
-        caches = CompletionCache.of_layers(known, mx.array(lengths), 2, padded=True)
-        at_once = self.split.head(self.split.hidden(completions, caches))
-        layers = [KVCache() for _ in self.model.layers]
-        self.model(prompts, cache=layers)
-        read = [(layer.keys[..., :6, :], layer.values[..., :6, :]) for layer in layers]
-        caches = CompletionCache.of_layers(read, mx.array(lengths), 2, padded=True)
-        one_by_one = [self.model(completions[:, place : place + 1], cache=caches) for place in range(3)]
-        found = (alone, at_once, mx.concatenate(one_by_one, axis=1))
-        whole, shared, decoded = (logits.astype(mx.float32) for logits in found)
-        return whole, shared, decoded
 
 
 def open_policy(

@@ -3,22 +3,18 @@
 A group's prompt is computed and kept once; its completions attend to it and to their own tokens. In rollouts that
 saves the copies, in the update the prompt is computed once a group, with gradient (the idea of PrefixGrouper, arXiv
 2506.05433). A model takes these caches like mlx_lm's own. The keys and values it gets back are whole, but only put
-together if it looks at them: where it hands them to mlx_lm's `scaled_dot_product_attention`, `install` lets that call
-work on the parts instead.
+together if it looks at them: where it hands them to mlx_lm's `scaled_dot_product_attention`, `model_calls` lets that
+call work on the parts instead.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
 
-from engine import backend
-from engine.grpo import attention
 from engine.grpo.attention import Keys, attend
-from engine.grpo.exponentials import swiglu
 from engine.grpo.row_layout import RowLayout
 
 GROWTH = 64
@@ -295,46 +291,3 @@ def _appended(known: mx.array, read: mx.array) -> mx.array:
     longest = max(known.shape[2], read.shape[2])
     padded = [mx.pad(array, [(0, 0), (0, 0), (0, longest - array.shape[2]), (0, 0)]) for array in (known, read)]
     return mx.concatenate(padded)
-
-
-def install(model: Any) -> None:
-    """Let the attention calls of the model's modules work on the parts of a `CompletionCache`.
-
-    mlx_lm's models find `scaled_dot_product_attention` in their own module; the function put there does the same for
-    every other cache. On the CPU their `swiglu` becomes the faster one too.
-    """
-    for name in {type(module).__module__ for module in model.modules()}:
-        module = sys.modules.get(name)
-        original = getattr(module, "scaled_dot_product_attention", None)
-        if original is not None and not hasattr(original, "shares_prompts"):
-            setattr(module, "scaled_dot_product_attention", _sharing(original))  # noqa: B010  a module's global
-        original = getattr(module, "swiglu", None)
-        if original is not None and not hasattr(original, "shares_prompts") and not backend.has_gpu():
-            setattr(module, "swiglu", _faster(original))  # noqa: B010  a module's global
-
-
-def _sharing(original: Any) -> Any:
-    def scaled_dot_product_attention(
-        queries: mx.array, keys: Any, values: Any, cache: Any, scale: float, mask: Any, sinks: Any = None
-    ) -> mx.array:
-        if isinstance(cache, CompletionCache) and cache.attends(keys, values, mask, sinks):
-            return cache.attend(queries, scale, mask)
-        extra = {} if sinks is None else {"sinks": sinks}
-        # A GPU has a kernel for this, which keeps every score for the gradient.
-        lean = not backend.has_gpu() or isinstance(cache, PromptCache)
-        if isinstance(mask, str) and not extra and isinstance(keys, mx.array) and lean:
-            return attention.causal(queries, keys, values, scale)
-        return original(queries, keys, values, cache=cache, scale=scale, mask=mask, **extra)  # type: ignore[no-any-return]
-
-    scaled_dot_product_attention.shares_prompts = True  # type: ignore[attr-defined]
-    return scaled_dot_product_attention
-
-
-def _faster(original: Any) -> Any:
-    def gated(gate: mx.array, up: mx.array) -> mx.array:
-        # In 16 bits every step of ours would be rounded.
-        found: Any = swiglu(gate, up) if gate.dtype == mx.float32 else original(gate, up)
-        return found  # type: ignore[no-any-return]
-
-    gated.shares_prompts = True  # type: ignore[attr-defined]
-    return gated

@@ -11,8 +11,7 @@ import pytest
 from engine import errors
 from engine.errors import UserError
 from engine.events import Event, Progress
-from engine.grpo import checkpoint, config_file, forecast, trainer
-from engine.grpo.policy import Policy
+from engine.grpo import checkpoint, config_file, forecast, policy, trainer
 from engine.grpo.settings import TrainConfig
 from engine.training_events import StepFinished, TrainingFinished, TrainingPlanned
 from tests.engine.grpo.runs import last, only, reward_file, rows, run, tiny
@@ -178,7 +177,7 @@ def test_a_model_that_cannot_share_prompts_is_refused_by_what_it_needs_then(
     assert needs[1] > 1.5 * needs[0]
     monkeypatch.setattr(forecast, "_fits", lambda found, _machine: found.peak < 1.3 * needs[0])
     assert last(run(config)).step == 1
-    monkeypatch.setattr(Policy, "_can_share", lambda _policy: False)
+    monkeypatch.setattr(policy, "can_share", lambda *_parts: False)
     with pytest.raises(UserError, match="cannot be trained with these settings"):
         run(config.model_copy(update={"run_name": "alone"}))
 
@@ -194,8 +193,6 @@ def test_a_model_whose_weights_are_no_numbers_is_not_trained(
     rewards: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its completions may all be alike, which alone would be no loss at all."""
-    from engine.grpo import policy
-
     whole = policy.open_policy
 
     def broken(config: TrainConfig) -> Any:
