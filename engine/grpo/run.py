@@ -35,16 +35,17 @@ class Stopwatch:
     """Seconds that passed inside the run: not while it waits to be asked for its next event, nor while stopped."""
 
     def __init__(self, seconds: float = 0.0) -> None:
-        self._seconds, self._since = seconds, time.monotonic()
+        self._seconds = seconds
+        self._since: float | None = time.monotonic()
 
     def stop(self) -> None:
-        self._seconds += time.monotonic() - self._since
+        self._seconds, self._since = self.read(), None
 
     def go_on(self) -> None:
         self._since = time.monotonic()
 
     def read(self) -> float:
-        return self._seconds + time.monotonic() - self._since
+        return self._seconds + (0.0 if self._since is None else time.monotonic() - self._since)
 
     def set(self, seconds: float) -> None:
         self._seconds, self._since = seconds, time.monotonic()
@@ -52,7 +53,11 @@ class Stopwatch:
 
 @dataclass(slots=True)
 class State:
-    """What a checkpoint holds besides arrays; `said` is whether the record has its CheckpointSaved."""
+    """What a checkpoint holds besides arrays.
+
+    `judged` and `looked` are the steps of the last evaluation and of the last quick look; `said` is whether the record
+    has the checkpoint's CheckpointSaved.
+    """
 
     step: int = 0
     cursor: int = 0
@@ -61,6 +66,7 @@ class State:
     before: float | None = None
     latest: float | None = None
     judged: int = -1
+    looked: int = -1
     elapsed: float = 0.0
     changes: Changes = field(default_factory=dict)
     stale: int = 0
@@ -201,7 +207,7 @@ class Run:
         due = bool(config.eval_steps) and state.step % config.eval_steps == 0 and state.step < self._steps
         quick = config.eval_every_updates and state.step % config.eval_every_updates == 0 and state.step < self._steps
         better = self._is_better()
-        if state.judged != state.step and (due or quick):
+        if (due and state.judged != state.step) or (quick and state.step not in {state.judged, state.looked}):
             yield from self._evaluate("during" if due else "quick")
             better = state.best_step == state.step
         if better or (config.save_steps and state.step % config.save_steps == 0 and self._said != state.step):
@@ -239,9 +245,10 @@ class Run:
             clock=self._watch.read,
         )
         self._watch.set(elapsed)
-        state.judged = state.step
-        if when != "quick":
-            state.latest = found.accuracy
+        if when == "quick":
+            state.looked = state.step
+        else:
+            state.judged, state.latest = state.step, found.accuracy
         if when == "during":
             state.stale = 0 if found.accuracy > max(state.best, state.before or 0.0) else state.stale + 1
         if when in {"during", "after"} and found.accuracy > state.best:
