@@ -76,7 +76,7 @@ class RunFolder:
             UserError: the disk is full; the file is as it was.
         """
         known = _opening(self.folder / _EVENTS)
-        self._append(_EVENTS, [to_json(event) for event in events if to_json(_as_begun(event)) not in known])
+        self._append(_EVENTS, [to_json(event) for event in events if _encoded(to_json(_as_begun(event))) not in known])
 
     def append_samples(self, samples: Iterable[dict[str, Any]]) -> None:
         """Add one line a sample to samples.jsonl, all of them or none; what a sample holds is for the caller to say.
@@ -148,8 +148,7 @@ class RunFolder:
     def _append(self, name: str, lines: list[str]) -> None:
         log = self._logs[name]
         before = os.fstat(log.fileno()).st_size
-        # Half of a surrogate pair has no UTF-8; as an escape it is JSON all the same.
-        data = memoryview("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+        data = memoryview(_encoded("".join(f"{line}\n" for line in lines)))
         try:
             while data:
                 data = data[log.write(data) :]
@@ -330,12 +329,17 @@ def _whole_lines(file: Path) -> int:
     return file.read_bytes().rfind(b"\n") + 1
 
 
-def _opening(file: Path) -> set[str]:
+def _encoded(text: str) -> bytes:
+    """Half of a surrogate pair has no UTF-8; as an escape it is JSON all the same."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _opening(file: Path) -> set[bytes]:
     """The lines of a record up to the first that says the run began."""
-    known = set[str]()
+    known = set[bytes]()
     with file.open("rb") as lines:
         for line in lines:
-            known.add(line.decode("utf-8").rstrip("\n"))
+            known.add(line.rstrip(b"\n"))
             if b'"event": "training_started"' in line:
                 break
     return known

@@ -98,6 +98,8 @@ def test_no_line_breaks_the_reader(line: bytes) -> None:
         '{"command": "set", "name": "learning_rate", "value": NaN}',
         '{"command": "set", "name": "seed", "value": 1}',
         '{"command": ["stop"]}',
+        f'{{"command": "set", "name": "learning_rate", "value": 1{"0" * 400}}}',
+        "[" * 100_000,
         "[]",
     ],
 )

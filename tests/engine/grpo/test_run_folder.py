@@ -369,3 +369,15 @@ def test_a_record_that_goes_on_is_not_told_again_how_it_began(tmp_path: Path) ->
     lines = (run.folder / "events.jsonl").read_text("utf-8").splitlines()
     said = [Note("no sharing"), began, Note("a step"), Note("damaged"), Note("a step"), longer]
     assert [from_json(line) for line in lines] == said
+
+
+def test_a_record_with_other_bytes_than_text_goes_on(tmp_path: Path) -> None:
+    with _create(tmp_path) as run:
+        run.append_news([Note("half a pair: \ud83d")])
+    with (run.folder / "events.jsonl").open("ab") as file:
+        file.write(b"\xff\xfe\n")
+    with run_folder.open_existing(run.folder) as resumed:
+        resumed.append_news([Note("half a pair: \ud83d"), Note("more")])
+    lines = (run.folder / "events.jsonl").read_bytes().splitlines()
+    assert lines[1] == b"\xff\xfe"
+    assert from_json(lines[2].decode()) == Note("more")
