@@ -157,10 +157,23 @@ def test_a_damaged_config_is_said_and_gives_the_lock_back(tmp_path: Path) -> Non
         whole = (run.folder / "config.toml").read_bytes()
         (run.folder / "config.toml").write_bytes(whole[: len(whole) // 2] + b'"""')
 
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"settings of the run .* are damaged") as raised:
         run_folder.open_existing(run.folder)
+    assert "backup" in raised.value.remedy
     (run.folder / "config.toml").write_bytes(whole)
     run_folder.open_existing(run.folder).close()
+
+
+def test_a_config_that_was_cut_is_not_filled_with_defaults(tmp_path: Path) -> None:
+    with _create(tmp_path, seed=7) as run:
+        lines = (run.folder / "config.toml").read_text("utf-8").splitlines(keepends=True)
+    for kept in ([], lines[:-1], lines[1:]):
+        (run.folder / "config.toml").write_text("".join(kept), "utf-8")
+        with pytest.raises(UserError, match="are damaged"):
+            run_folder.open_existing(run.folder)
+    (run.folder / "config.toml").write_text("".join(lines), "utf-8-sig")
+    with run_folder.open_existing(run.folder) as again:
+        assert again.config.seed == 7
 
 
 def test_two_cannot_train_in_one_folder(tmp_path: Path) -> None:
