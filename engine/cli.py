@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import Annotated, Any, Protocol
@@ -179,8 +178,9 @@ def present(steps: Iterator[Event], *, json: bool, stream: bool = False, verbose
         steps.close()  # type: ignore[attr-defined]
         ending = Cancelled()
     except BrokenPipeError:
-        # The reader went away (`| head`); what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader went away (`| head`): a job that can be gone on with is saved first.
+        steps.close()  # type: ignore[attr-defined]
+        cli_render.silence()
         raise typer.Exit from None
     except Exception as exception:
         ending = failed(exception)
@@ -188,6 +188,8 @@ def present(steps: Iterator[Event], *, json: bool, stream: bool = False, verbose
             _log(ending)
     try:
         show(ending)
+    except BrokenPipeError:
+        cli_render.silence()
     except OSError as exception:
         # Standard output goes to a file on a full disk.
         ending = failed(exception)
