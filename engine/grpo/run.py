@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.errors import UserError
 from engine.events import Event, Progress
-from engine.grpo import checkpoint, export, stopping
+from engine.grpo import checkpoint, export, resuming, stopping
 from engine.grpo.run_folder import RunFolder
 from engine.grpo.settings import TrainConfig
 from engine.grpo.steering import Changes, Steering, applied
@@ -23,7 +23,7 @@ from engine.grpo.stopping import Reason
 from engine.training_events import CheckpointSaved, Evaluated, TrainingFinished, TrainingStarted
 
 if TYPE_CHECKING:
-    from engine.grpo.data import Row, Task
+    from engine.grpo.data import Task
     from engine.grpo.policy import Policy
     from engine.grpo.reports import Reports
     from engine.grpo.rewards import RewardSet
@@ -229,7 +229,8 @@ class Run:
         from engine.grpo import evaluation, steps
 
         config, state = self._config, self._state
-        rows = self._rows(config.eval_subset_size if when == "quick" else config.eval_samples)
+        count = config.eval_subset_size if when == "quick" and config.eval_samples else config.eval_samples
+        rows = evaluation.rows_for(self._policy, self._task.held_out, count, config)
         if not rows:
             return None
         elapsed = self._watch.read()
@@ -256,15 +257,6 @@ class Run:
         self._reports.evaluated(found)
         yield found
         return found
-
-    def _rows(self, count: int) -> list[Row]:
-        from engine.grpo import evaluation, prompts
-
-        config, tokenizer = self._config, self._policy.tokenizer
-        if not config.eval_samples:
-            return []
-        chosen = evaluation.choose(self._task.held_out, count, config.seed)
-        return [row for row in chosen if prompts.fits(prompts.encode(tokenizer, row, config), config)]
 
     def _require_sound(self, result: StepResult, number: int) -> None:
         """Stop before figures that are no numbers, or a policy that has run away, reach a checkpoint.
@@ -316,7 +308,7 @@ class Run:
             self._folder.checkpoints,
             state.step,
             {name: self._policy.trainable(), "optimizer": self._updater.state()},
-            kept | {"sizes": self._folder.sizes()},
+            kept | {"sizes": self._folder.sizes(), "fixed": resuming.fixed(self._config)},
             config_file,
         )
         self._saved = state.step
