@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from engine.errors import UserError
-from engine.events import Note, from_json
+from engine.events import Event, Note, from_json
 from engine.grpo import checkpoint, run_folder
 from engine.grpo.settings import TrainConfig
-from engine.training_events import TrainingStarted
+from engine.training_events import CheckpointSaved, TrainingStarted, TrainingStopped
 
 _STARTER = TrainConfig(model_name="starter")
 
@@ -382,6 +382,22 @@ def test_a_record_that_goes_on_is_not_told_again_how_it_began(tmp_path: Path) ->
     lines = (run.folder / "events.jsonl").read_text("utf-8").splitlines()
     said = [Note("no sharing"), began, Note("a step"), Note("damaged"), Note("a step"), longer]
     assert [from_json(line) for line in lines] == said
+
+
+@pytest.mark.parametrize(
+    ("event", "saved"),
+    [
+        (CheckpointSaved(2, "/runs/one"), True),
+        (TrainingStopped("/runs/one", 3), True),
+        (TrainingStopped("/runs/one", 0), False),
+        (Note('{"event": "checkpoint_saved"'), False),
+    ],
+)
+def test_a_record_tells_whether_there_was_a_checkpoint(event: Event, saved: bool, tmp_path: Path) -> None:
+    with _create(tmp_path) as run:
+        assert not run.has_saved()
+        run.append_event(event)
+        assert run.has_saved() == saved
 
 
 def test_a_record_with_other_bytes_than_text_goes_on(tmp_path: Path) -> None:
