@@ -171,17 +171,17 @@ def present(steps: Iterator[Event], *, json: bool, stream: bool = False, verbose
     show = (lambda event: cli_render.say_result(as_json(event))) if json else cli_render.Renderer(stream, verbose)
     ending: Event = Done()
     try:
-        for event in steps:
-            show(event)
-    except KeyboardInterrupt:
-        # Closing runs the job's `finally` blocks before the process goes.
-        steps.close()  # type: ignore[attr-defined]
-        ending = Cancelled()
-    except BrokenPipeError:
-        # The reader went away (`| head`): a job that can be gone on with is saved first.
-        steps.close()  # type: ignore[attr-defined]
-        cli_render.silence()
-        raise typer.Exit from None
+        try:
+            for event in steps:
+                show(event)
+        except KeyboardInterrupt:
+            # Closing runs the job's `finally` blocks before the process goes.
+            steps.close()  # type: ignore[attr-defined]
+            ending = Cancelled()
+        except BrokenPipeError:
+            # A reader that went away (`| head`) has read what it wanted; what is still buffered has nowhere to go.
+            steps.close()  # type: ignore[attr-defined]
+            cli_render.silence()
     except Exception as exception:
         ending = failed(exception)
         if not isinstance(exception, UserError):
