@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import Annotated, Any, Protocol
@@ -172,22 +171,25 @@ def present(steps: Iterator[Event], *, json: bool, stream: bool = False, verbose
     show = (lambda event: cli_render.say_result(as_json(event))) if json else cli_render.Renderer(stream, verbose)
     ending: Event = Done()
     try:
-        for event in steps:
-            show(event)
-    except KeyboardInterrupt:
-        # Closing runs the job's `finally` blocks before the process goes.
-        steps.close()  # type: ignore[attr-defined]
-        ending = Cancelled()
-    except BrokenPipeError:
-        # The reader went away (`| head`); what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit from None
+        try:
+            for event in steps:
+                show(event)
+        except KeyboardInterrupt:
+            # Closing runs the job's `finally` blocks before the process goes.
+            steps.close()  # type: ignore[attr-defined]
+            ending = Cancelled()
+        except BrokenPipeError:
+            # A reader that went away (`| head`) has read what it wanted; what is still buffered has nowhere to go.
+            steps.close()  # type: ignore[attr-defined]
+            cli_render.silence()
     except Exception as exception:
         ending = failed(exception)
         if not isinstance(exception, UserError):
             _log(ending)
     try:
         show(ending)
+    except BrokenPipeError:
+        cli_render.silence()
     except OSError as exception:
         # Standard output goes to a file on a full disk.
         ending = failed(exception)

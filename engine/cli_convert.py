@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import Annotated, Any
 
 import typer
 
-from engine import config, jobs
+from engine import cli_signals, config, jobs
 from engine.cli import Json, app, job, leave, present
 from engine.cli_options import options_of
 from engine.convert.settings import ConversionSettings
@@ -106,19 +106,9 @@ def _stoppable(events: Generator[Event, None, None]) -> Iterator[Event]:
             received.append(number)
             raise KeyboardInterrupt
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        # Ignored on purpose, as by nohup, it stays so.
-        if before[number] is not signal.SIG_IGN:
-            signal.signal(number, stop)
-    try:
+    with cli_signals.handled(stop), closing(events):
         for event in events:
             if received:
                 # Other people's code may have swallowed the exception.
                 raise KeyboardInterrupt
             yield event
-    finally:
-        events.close()
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from typing import TextIO
 
 from engine import cli_report, cli_training_report
 from engine.events import Event, ModelLoaded, Progress, QualityMeasured, ReplyFinished, Token
@@ -48,8 +50,7 @@ class Renderer:
         if not sys.stderr.isatty():
             return
         share = f" {100 * event.done / event.total:3.0f} %" if event.total else ""
-        sys.stderr.write(f"\r\x1b[K{event.what}{share}{self._pace(event)}  {event.detail[:50]}")
-        sys.stderr.flush()
+        _write_aside(f"\r\x1b[K{event.what}{share}{self._pace(event)}  {event.detail[:50]}")
         self._progress = True
 
     def _pace(self, event: Progress) -> str:
@@ -65,7 +66,7 @@ class Renderer:
 
     def _clear_progress(self) -> None:
         if self._progress:
-            sys.stderr.write("\r\x1b[K")
+            _write_aside("\r\x1b[K")
             self._progress = False
 
 
@@ -76,4 +77,21 @@ def say_result(line: str) -> None:
 
 def say(line: str) -> None:
     # Names in a file may hold anything, also what tells a terminal to do something.
-    sys.stderr.write("".join(sign if sign.isprintable() or sign in "\n\t" else "�" for sign in line) + "\n")
+    _write_aside("".join(sign if sign.isprintable() or sign in "\n\t" else "�" for sign in line) + "\n")
+
+
+def silence(*streams: TextIO) -> None:
+    """Let what is written to a stream from now on, and what is still buffered, go nowhere; both where none is named."""
+    for stream in streams or (sys.stdout, sys.stderr):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _write_aside(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        # A full disk under the messages is no reason to end the work.
+        silence(sys.stderr)

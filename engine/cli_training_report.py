@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from engine.cli_report import size
 from engine.events import Event
 from engine.training_events import (
@@ -12,6 +14,7 @@ from engine.training_events import (
     TrainingFinished,
     TrainingPlanned,
     TrainingStarted,
+    TrainingStopped,
 )
 
 _KINDS = {
@@ -45,9 +48,17 @@ def remark(event: Event) -> str | None:
             return _step(event)
         case Evaluated():
             return _evaluation(event)
-        case SettingChanged() | CheckpointSaved() | TrainingFinished():
+        case SettingChanged() | CheckpointSaved() | TrainingFinished() | TrainingStopped():
             return _kept(event)
     return None
+
+
+def stopped(run: str, saved: str) -> str:
+    """What is said of a run that was stopped: up to where it is saved, if at all, and how to go on."""
+    if not run:
+        return "The run was stopped before its first step. Nothing of it is kept."
+    said = f"The run was stopped and is saved up to {saved}." if saved else "The run was stopped before its first step."
+    return f"{said} Go on with: mlx-grpo train --resume {shlex.quote(run)}"
 
 
 def _plan(event: TrainingPlanned) -> str:
@@ -126,7 +137,9 @@ def _evaluation(event: Evaluated) -> str:
     return f"{when}{step}: {', '.join(parts)}, {event.seconds:.1f} s"
 
 
-def _kept(event: SettingChanged | CheckpointSaved | TrainingFinished) -> str:
+def _kept(event: SettingChanged | CheckpointSaved | TrainingFinished | TrainingStopped) -> str:
+    if isinstance(event, TrainingStopped):
+        return stopped(event.run, f"step {event.step:,}" if event.step else "")
     if isinstance(event, SettingChanged):
         return f"Changed after step {event.step:,}: {event.name} from {event.before:g} to {event.after:g}"
     if isinstance(event, CheckpointSaved):

@@ -148,7 +148,7 @@ def read(model: type[M], path: Path) -> M:
         UserError: the file is not TOML, or holds an unknown key or a value out of bounds.
     """
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         values = {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:

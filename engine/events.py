@@ -19,6 +19,7 @@ from engine.training_events import (
     TrainingFinished,
     TrainingPlanned,
     TrainingStarted,
+    TrainingStopped,
 )
 
 StopReason = Literal["end", "stop string", "length", "context full", "stopped"]
@@ -303,6 +304,7 @@ Event = (
     | SettingChanged
     | CheckpointSaved
     | TrainingFinished
+    | TrainingStopped
     | MemoryUse
     | Finding
     | Done

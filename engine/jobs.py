@@ -224,7 +224,7 @@ def _train(request: Train | Evaluate, bench: Workbench) -> Iterator[Event]:
             yield from trainer.plan(request.config)
         case Train():
             resume = places.expand(request.resume) if request.resume else None
-            yield from trainer.train(request.config, resume, bench.live)
+            yield from trainer.train(request.config, resume, bench.live, request.given)
         case Evaluate():
             yield from trainer.evaluate_model(request.model, request.adapter, request.config)
 
@@ -324,6 +324,8 @@ def _training_words(request: Train | Evaluate) -> list[str]:
     if isinstance(request, Train):
         words = ["train", *(["--resume", request.resume] if request.resume else [])]
         words += ["--dry-run"] if request.dry_run else []
+        # All settings are handed over below, and not each of them was given anew.
+        words += [f"--given={','.join(request.given)}"] if request.resume else []
     else:
         words = ["eval", "--model", request.model, *(["--adapter", request.adapter] if request.adapter else [])]
     words += ["--config", str(config_file.built_in(config_file.BUILT_IN[0]))]

@@ -171,13 +171,15 @@ class Train:
     """Improve a model at a task by reinforcement learning.
 
     `resume` is the folder of a run to go on with, "" for a new one; `dry_run` says what the run would do and need,
-    without training; `fetch` as in `LoadModel`.
+    without training; `fetch` as in `LoadModel`. `given` names settings that a run to go on with is given anew: what was
+    changed of them while it trained is taken back, also where the value is the one in its file.
     """
 
     config: TrainConfig
     resume: str = ""
     dry_run: bool = False
     fetch: bool = False
+    given: tuple[str, ...] = ()
     priority: int = TRAINING
 
 

@@ -163,3 +163,11 @@ class TrainingFinished:
     accuracy_before: float | None
     accuracy_after: float | None
     elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStopped:
+    """The run was told to stop, and is saved up to `step`; `run` is its folder, "" where nothing of it is kept."""
+
+    run: str
+    step: int

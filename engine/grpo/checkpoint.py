@@ -118,6 +118,39 @@ def latest(checkpoints: Path) -> tuple[Path | None, tuple[Note, ...]]:
     return None, tuple(notes)
 
 
+def state_of(folder: Path) -> tuple[int, dict[str, Any]]:
+    """The number of steps and the state of a checkpoint that `latest` found whole."""
+    document = _document(folder)
+    return document["step"], document["state"]
+
+
+def restate(folder: Path, state: dict[str, Any]) -> None:
+    """Give a checkpoint another state where it differs; it is whole at every moment.
+
+    Raises:
+        UserError: the disk is full or cannot be written; the checkpoint is as it was.
+    """
+    document = _document(folder)
+    if document["state"] == state:
+        return
+    unfinished = folder / f".{STATE}{_UNFINISHED}"
+    try:
+        unfinished.unlink(missing_ok=True)
+        _write_document(unfinished, document | {"state": state})
+        unfinished.replace(folder / STATE)
+        _sync_folder(folder)
+    except OSError as error:
+        raise _explained(error, folder) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def last_step(checkpoints: Path) -> int:
+    """The step of the newest checkpoint; 0 where there is none."""
+    folders = _folders(checkpoints)
+    return int(folders[-1].name) if folders else 0
+
+
 def prune(checkpoints: Path, keep: int, best: int | None) -> None:
     """Remove all but the newest `keep` checkpoints, 1 at least; the one of step `best` stays besides.
 
@@ -184,11 +217,14 @@ def _write_files(
         with _durable(folder / name) as file:
             file.write(content)
     checksums = {path.name: _checksum(path) for path in sorted(folder.iterdir())}
-    document = {"step": step, "files": checksums, "state": state}
-    document["sha256"] = _digest_of(document)
-    with _durable(folder / STATE) as file:
-        file.write(json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+    _write_document(folder / STATE, {"step": step, "files": checksums, "state": state})
     _sync_folder(folder)
+
+
+def _write_document(path: Path, document: dict[str, Any]) -> None:
+    signed = document | {"sha256": _digest_of(document)}
+    with _durable(path) as file:
+        file.write(json.dumps(signed, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
 
 
 def _move_into_place(unfinished: Path, final: Path) -> None:
@@ -213,10 +249,7 @@ def _verified(folder: Path) -> dict[str, Any]:
         UserError: a file is missing, cannot be read, or was changed.
     """
     try:
-        document = json.loads((folder / STATE).read_text("utf-8"))
-        written = document.pop("sha256")
-        if _digest_of(document) != written:
-            raise _damaged(folder, STATE)
+        document = _document(folder)
         for name, checksum in document["files"].items():
             if _checksum(folder / name) != checksum:
                 raise _damaged(folder, name)
@@ -226,9 +259,15 @@ def _verified(folder: Path) -> dict[str, Any]:
         raise _explained(error, folder) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder, STATE) from error
-    else:
-        checked: dict[str, Any] = document
-        return checked
+    return document
+
+
+def _document(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / STATE).read_text("utf-8"))
+    written = document.pop("sha256")
+    if _digest_of(document) != written:
+        raise _damaged(folder, STATE)
+    return document
 
 
 def _checksum(path: Path) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -20,8 +21,12 @@ from engine.grpo.settings import TrainConfig
 BUILT_IN = ("starter", "smoke_test", "prod", "nanochat_grpo", "nanochat_d32", "smollm2_format")
 """The names of the files that come with the program; the first one is taken where none is named."""
 
+RUN = "config.toml"
+"""The file of a run's settings, in its folder."""
 _VARIABLE = "MLX_GRPO_CONFIG"
 _TABLE = "mlx_grpo"
+# A run's file states every setting: one without the first or the last of them was cut.
+_ENDS = ("model_name", "columns")
 
 
 def load(path: str | None, assignments: Sequence[str]) -> TrainConfig:
@@ -35,10 +40,39 @@ def load(path: str | None, assignments: Sequence[str]) -> TrainConfig:
     Raises:
         UserError: the file cannot be read or is not TOML; a key is unknown; a value is out of bounds.
     """
-    values = _read(find(path))
-    for assignment in assignments:
-        values = _assign(values, assignment)
-    return config.build(TrainConfig, values)
+    return _build(_read(find(path)), assignments)
+
+
+def of_run(folder: Path, assignments: Sequence[str] = ()) -> TrainConfig:
+    """The settings of the run in a folder, with assignments as in `load`.
+
+    Raises:
+        UserError: its file is damaged or cannot be read; an assignment is at fault.
+    """
+    file = folder / RUN
+    try:
+        values = tomllib.loads(file.read_text("utf-8-sig"))
+        missing = [name for name in _ENDS if name not in values]
+        reason = f"The setting {missing[0]} is not in it" if missing else ""
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reason = str(error)
+    except OSError as error:
+        raise errors.explain(error) from error
+    if reason:
+        raise UserError(
+            "The settings of the run in {folder} are damaged.",
+            "{file}: {reason}.",
+            "Correct that file or restore it from a backup; what was trained is in the checkpoints.",
+            folder=folder,
+            file=file,
+            reason=reason,
+        )
+    return _build(values, assignments)
+
+
+def names(assignments: Iterable[str]) -> set[str]:
+    """The settings that assignments give a value."""
+    return {re.split(r"[.=]", assignment, maxsplit=1)[0].strip() for assignment in assignments}
 
 
 def find(path: str | None) -> Path:
@@ -68,6 +102,12 @@ def to_assignments(settings: TrainConfig) -> list[str]:
     base = config.build(TrainConfig, _read(built_in(BUILT_IN[0]))).model_dump(mode="json")
     values = settings.model_dump(mode="json")
     return [f"{key}={_inline(value)}" for key, value in values.items() if value != base[key]]
+
+
+def _build(values: dict[str, Any], assignments: Sequence[str]) -> TrainConfig:
+    for assignment in assignments:
+        values = _assign(values, assignment)
+    return config.build(TrainConfig, values)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def _parsed(line: bytes) -> Command | UserError:
         require(command)
     except UserError as error:
         return error
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return UserError(
             "A command for the run was not understood.",
             "{line}",

@@ -34,6 +34,12 @@ def choose(held_out: Sequence[Row], count: int, seed: int) -> list[Row]:
     return [held_out[int(index)] for index in order[:count]]
 
 
+def rows_for(policy: Policy, held_out: Sequence[Row], count: int, config: TrainConfig) -> list[Row]:
+    """The rows of `choose` whose prompts are no longer than `max_prompt_length`: those that are judged."""
+    chosen = choose(held_out, count, config.seed)
+    return [row for row in chosen if prompts.fits(prompts.encode(policy.tokenizer, row, config), config)]
+
+
 def evaluate(
     policy: Policy,
     task_rows: Sequence[Row],

@@ -8,11 +8,10 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import config as settings
 from engine import library, places
 from engine.errors import UserError
 from engine.events import Event, ModelConverted, Progress
-from engine.grpo import checkpoint, saving
+from engine.grpo import checkpoint, config_file, saving
 from engine.grpo.settings import TrainConfig
 
 if TYPE_CHECKING:
@@ -50,14 +49,14 @@ def export(name: str, output: str = "", *, overwrite: bool = False) -> Generator
 
     folder = places.expand(name).absolute()
     run = folder.parent.parent
-    if not (folder / checkpoint.STATE).is_file() or not (run / "config.toml").is_file():
+    if not (folder / checkpoint.STATE).is_file() or not (run / config_file.RUN).is_file():
         raise UserError(
             "There is no checkpoint of a run in {folder}.",
             "A checkpoint is a folder RUN/checkpoints/STEP, and the run's settings are in RUN/config.toml.",
             "Choose the folder of a step, in the run it belongs to.",
             folder=folder,
         )
-    config = settings.read(TrainConfig, run / "config.toml")
+    config = config_file.of_run(run)
     output = output or str(places.models_folder() / f"{run.name}-step-{int(folder.name)}")
     if (folder / "adapter_config.json").is_file():
         trusting = ConversionSettings(trust_remote_code=config.trust_remote_code)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.errors import UserError
 from engine.events import Event, Progress
-from engine.grpo import checkpoint, export, stopping
+from engine.grpo import checkpoint, export, resuming, stopping
 from engine.grpo.run_folder import RunFolder
 from engine.grpo.settings import TrainConfig
 from engine.grpo.steering import Changes, Steering, applied
@@ -23,7 +23,7 @@ from engine.grpo.stopping import Reason
 from engine.training_events import CheckpointSaved, Evaluated, TrainingFinished, TrainingStarted
 
 if TYPE_CHECKING:
-    from engine.grpo.data import Row, Task
+    from engine.grpo.data import Task
     from engine.grpo.policy import Policy
     from engine.grpo.reports import Reports
     from engine.grpo.rewards import RewardSet
@@ -35,16 +35,17 @@ class Stopwatch:
     """Seconds that passed inside the run: not while it waits to be asked for its next event, nor while stopped."""
 
     def __init__(self, seconds: float = 0.0) -> None:
-        self._seconds, self._since = seconds, time.monotonic()
+        self._seconds = seconds
+        self._since: float | None = time.monotonic()
 
     def stop(self) -> None:
-        self._seconds += time.monotonic() - self._since
+        self._seconds, self._since = self.read(), None
 
     def go_on(self) -> None:
         self._since = time.monotonic()
 
     def read(self) -> float:
-        return self._seconds + time.monotonic() - self._since
+        return self._seconds + (0.0 if self._since is None else time.monotonic() - self._since)
 
     def set(self, seconds: float) -> None:
         self._seconds, self._since = seconds, time.monotonic()
@@ -52,7 +53,11 @@ class Stopwatch:
 
 @dataclass(slots=True)
 class State:
-    """What a checkpoint holds besides arrays; `said` is whether the record has its CheckpointSaved."""
+    """What a checkpoint holds besides arrays.
+
+    `judged` and `looked` are the steps of the last evaluation and of the last quick look; `said` is whether the record
+    has the checkpoint's CheckpointSaved.
+    """
 
     step: int = 0
     cursor: int = 0
@@ -61,6 +66,7 @@ class State:
     before: float | None = None
     latest: float | None = None
     judged: int = -1
+    looked: int = -1
     elapsed: float = 0.0
     changes: Changes = field(default_factory=dict)
     stale: int = 0
@@ -200,7 +206,7 @@ class Run:
         due = bool(config.eval_steps) and state.step % config.eval_steps == 0 and state.step < self._steps
         quick = config.eval_every_updates and state.step % config.eval_every_updates == 0 and state.step < self._steps
         better = self._is_better()
-        if state.judged != state.step and (due or quick):
+        if (due and state.judged != state.step) or (quick and state.step not in {state.judged, state.looked}):
             yield from self._evaluate("during" if due else "quick")
             better = state.best_step == state.step
         if better or (config.save_steps and state.step % config.save_steps == 0 and self._said != state.step):
@@ -222,7 +228,8 @@ class Run:
         from engine.grpo import evaluation, steps
 
         config, state = self._config, self._state
-        rows = self._rows(config.eval_subset_size if when == "quick" else config.eval_samples)
+        count = config.eval_subset_size if when == "quick" and config.eval_samples else config.eval_samples
+        rows = evaluation.rows_for(self._policy, self._task.held_out, count, config)
         if not rows:
             return None
         elapsed = self._watch.read()
@@ -238,9 +245,10 @@ class Run:
             clock=self._watch.read,
         )
         self._watch.set(elapsed)
-        state.judged = state.step
-        if when != "quick":
-            state.latest = found.accuracy
+        if when == "quick":
+            state.looked = state.step
+        else:
+            state.judged, state.latest = state.step, found.accuracy
         if when == "during":
             state.stale = 0 if found.accuracy > max(state.best, state.before or 0.0) else state.stale + 1
         if when in {"during", "after"} and found.accuracy > state.best:
@@ -248,15 +256,6 @@ class Run:
         self._reports.evaluated(found)
         yield found
         return found
-
-    def _rows(self, count: int) -> list[Row]:
-        from engine.grpo import evaluation, prompts
-
-        config, tokenizer = self._config, self._policy.tokenizer
-        if not config.eval_samples:
-            return []
-        chosen = evaluation.choose(self._task.held_out, count, config.seed)
-        return [row for row in chosen if prompts.fits(prompts.encode(tokenizer, row, config), config)]
 
     def _require_sound(self, result: StepResult, number: int) -> None:
         """Stop where figures are no numbers, or the policy has run away; the weights are those of before the step.
@@ -305,7 +304,7 @@ class Run:
             self._folder.checkpoints,
             state.step,
             {name: self._policy.trainable(), "optimizer": self._updater.state()},
-            kept | {"sizes": self._folder.sizes()},
+            kept | {"sizes": self._folder.sizes(), "fixed": resuming.fixed(self._config)},
             config_file,
         )
         self._saved = state.step

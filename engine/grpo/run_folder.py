@@ -6,9 +6,7 @@ One folder a run: config.toml, events.jsonl, samples.jsonl and checkpoints/STEP.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import fcntl
-import itertools
 import json
 import os
 import re
@@ -18,19 +16,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from engine import config as settings
 from engine import errors, places
 from engine.errors import UserError
 from engine.events import Event, to_json
-from engine.grpo import checkpoint
+from engine.grpo import checkpoint, config_file, run_names
 from engine.grpo.settings import TrainConfig
 from engine.training_events import TrainingStarted
 
-_CONFIG = "config.toml"
+_CONFIG = config_file.RUN
 _EVENTS = "events.jsonl"
 _SAMPLES = "samples.jsonl"
-_LOCK = ".lock"
-_PARTIAL = f".{_CONFIG}.partial"
+# How the lines begin that are written once there is a checkpoint.
+_SAVED = re.compile(rb'\{"event": "(?:checkpoint_saved"|training_stopped".*"step": [1-9])')
 # A model is written here, and moved to the place of that name.
 _MODELS = ("model", "fused")
 
@@ -76,7 +73,7 @@ class RunFolder:
             UserError: the disk is full; the file is as it was.
         """
         known = _opening(self.folder / _EVENTS)
-        self._append(_EVENTS, [to_json(event) for event in events if to_json(_as_begun(event)) not in known])
+        self._append(_EVENTS, [to_json(event) for event in events if _encoded(to_json(_as_begun(event))) not in known])
 
     def append_samples(self, samples: Iterable[dict[str, Any]]) -> None:
         """Add one line a sample to samples.jsonl, all of them or none; what a sample holds is for the caller to say.
@@ -98,6 +95,11 @@ class RunFolder:
             return {name: os.fstat(log.fileno()).st_size for name, log in self._logs.items()}
         except OSError as error:
             raise errors.explain(error) from error
+
+    def has_saved(self) -> bool:
+        """Whether the record tells of a checkpoint."""
+        with (self.folder / _EVENTS).open("rb") as lines:
+            return any(_SAVED.match(line) for line in lines)
 
     def rewind(self, step: int, sizes: dict[str, int]) -> None:
         """Make the folder what it was when the checkpoint of `step` was saved, to go on from there.
@@ -148,19 +150,13 @@ class RunFolder:
     def _append(self, name: str, lines: list[str]) -> None:
         log = self._logs[name]
         before = os.fstat(log.fileno()).st_size
-        # Half of a surrogate pair has no UTF-8; as an escape it is JSON all the same.
-        data = memoryview("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+        data = memoryview(_encoded("".join(f"{line}\n" for line in lines)))
         try:
             while data:
                 data = data[log.write(data) :]
         except OSError as error:
             os.ftruncate(log.fileno(), before)
             raise errors.explain(OSError(error.errno, error.strerror, str(self.folder / name))) from error
-
-
-def runs_folder(output_dir: str = "") -> Path:
-    """Where runs are: the given folder, or the program's own."""
-    return places.expand(output_dir).absolute() if output_dir else places.runs_folder()
 
 
 def create(config: TrainConfig) -> RunFolder:
@@ -171,13 +167,12 @@ def create(config: TrainConfig) -> RunFolder:
     Raises:
         UserError: the name is no name of a folder, a run of this name exists, or the disk cannot be written.
     """
-    runs = runs_folder(config.output_dir)
     try:
-        folder = _named(runs, config.run_name) if config.run_name else _numbered(runs, _model_part(config.model_name))
+        folder = run_names.make(config)
         lock = _locked(folder)
         try:
             # Once more under the lock: another process may have begun the same run meanwhile.
-            _require_new(folder)
+            run_names.require_new(folder)
             return _begun(folder, config, lock)
         except BaseException:
             lock.close()
@@ -196,18 +191,18 @@ def open_existing(path: str | Path, output_dir: str = "") -> RunFolder:
     Raises:
         UserError: there is no such run, its settings cannot be read, or another process trains in it.
     """
-    runs = runs_folder(output_dir)
+    runs = run_names.runs_folder(output_dir)
     try:
         given = places.expand(str(path)).absolute()
         folder = given if (given / _CONFIG).is_file() else runs / str(path)
         if not (folder / _CONFIG).is_file():
-            raise _unknown(str(path), runs)
+            raise run_names.unknown(str(path), runs)
         lock = _locked(folder)
     except OSError as error:
         raise errors.explain(error) from error
     try:
         _remove_leftovers(folder)
-        return RunFolder(folder, settings.read(TrainConfig, folder / _CONFIG), lock)
+        return RunFolder(folder, config_file.of_run(folder), lock)
     except OSError as error:
         lock.close()
         raise errors.explain(error) from error
@@ -231,7 +226,7 @@ def _remove_leftovers(folder: Path) -> None:
     Raises:
         OSError: a leftover cannot be moved.
     """
-    (folder / _PARTIAL).unlink(missing_ok=True)
+    (folder / run_names.PARTIAL).unlink(missing_ok=True)
     for name in _MODELS:
         for leftover in folder.glob(f".{name}-*"):
             # The old model was moved away once the new one was whole.
@@ -240,54 +235,9 @@ def _remove_leftovers(folder: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _named(runs: Path, name: str) -> Path:
-    if name in {".", ".."} or "/" in name or not name.isprintable():
-        raise UserError(
-            "A run cannot be called {name!r}.",
-            "The name becomes the name of one folder.",
-            "Choose a name without slashes, and name the folder it shall lie in with output_dir.",
-            name=name,
-        )
-    folder = runs / name
-    if folder.exists():
-        _require_new(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _require_new(folder: Path) -> None:
-    if any(path.name not in {_LOCK, _PARTIAL} for path in folder.iterdir()):
-        raise UserError(
-            "The run {folder} exists already.",
-            "A new run would mix its files with those.",
-            "Resume it, or choose another run_name.",
-            folder=folder,
-            name=folder.name,
-        )
-
-
-def _numbered(runs: Path, name: str) -> Path:
-    """A new folder with the smallest number that is free; made at once, so that no other process takes it."""
-    runs.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        folder = runs / f"{name}-{number}"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError  # count() has no end
-
-
-def _model_part(model_name: str) -> str:
-    """The last part of a model's name, as a folder can be called."""
-    last = places.expand(model_name.strip()).absolute().name.removesuffix(".gguf")
-    return re.sub(r"[^\w.-]+", "-", last).strip("-.") or "run"
-
-
 def _locked(folder: Path) -> IO[str]:
     """The lock file, held; closing it gives the lock back, and so does the end of the process, however it comes."""
-    lock = (folder / _LOCK).open("a+", encoding="utf-8")
+    lock = (folder / run_names.LOCK).open("a+", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -314,7 +264,7 @@ def _write_config(folder: Path, config: TrainConfig) -> None:
     """Write every setting but those that are None, which TOML cannot say, to a temporary name first."""
     import tomli_w
 
-    temporary = folder / _PARTIAL
+    temporary = folder / run_names.PARTIAL
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)))
@@ -330,12 +280,17 @@ def _whole_lines(file: Path) -> int:
     return file.read_bytes().rfind(b"\n") + 1
 
 
-def _opening(file: Path) -> set[str]:
+def _encoded(text: str) -> bytes:
+    """Half of a surrogate pair has no UTF-8; as an escape it is JSON all the same."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _opening(file: Path) -> set[bytes]:
     """The lines of a record up to the first that says the run began."""
-    known = set[str]()
+    known = set[bytes]()
     with file.open("rb") as lines:
         for line in lines:
-            known.add(line.decode("utf-8").rstrip("\n"))
+            known.add(line.rstrip(b"\n"))
             if b'"event": "training_started"' in line:
                 break
     return known
@@ -343,18 +298,3 @@ def _opening(file: Path) -> set[str]:
 
 def _as_begun(event: Event) -> Event:
     return dataclasses.replace(event, step=0, resumed=False) if isinstance(event, TrainingStarted) else event
-
-
-def _unknown(name: str, runs: Path) -> UserError:
-    known = sorted(path.parent.name for path in runs.glob(f"*/{_CONFIG}"))
-    near = difflib.get_close_matches(name, known, 1)
-    remedy = "Did you mean {nearest}?" if near else "Known runs: {known}." if known else "Give the folder of a run."
-    return UserError(
-        "There is no run {name}.",
-        "No config.toml is in a folder of this name, nor in one in {runs}.",
-        remedy,
-        name=name,
-        runs=runs,
-        nearest=near[0] if near else "",
-        known=", ".join(known),
-    )

@@ -7,21 +7,22 @@ function of the seed and the step, so that a run that was killed and resumed is 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import backend
 from engine.errors import UserError
-from engine.events import Event, ModelLoaded, Note, Progress
-from engine.grpo import checkpoint, run_folder
-from engine.grpo.run import Run, State, Stopwatch
+from engine.events import Event, ModelLoaded, Progress
+from engine.grpo import checkpoint, resuming, run_folder
+from engine.grpo.resuming import Origin
+from engine.grpo.run import Run, State, Stopwatch, length
 from engine.grpo.run_folder import RunFolder
 from engine.grpo.settings import TrainConfig
 from engine.grpo.steering import Steering, applied
 from engine.live import LivePolicies
-from engine.training_events import CheckpointSaved, StepFinished, TrainingFinished, TrainingStarted
+from engine.training_events import TrainingFinished, TrainingStarted, TrainingStopped
 
 if TYPE_CHECKING:
     from engine.grpo.policy import Policy
@@ -29,21 +30,23 @@ if TYPE_CHECKING:
 
 # Said while a run goes on, but not part of its record.
 _PASSING = (Progress, ModelLoaded)
-# What the weights in a checkpoint are weights of.
-_FIXED = ("model_name", "train_type", "lora_rank", "lora_scale", "lora_layers", "lora_keys")
 
 
-def train(config: TrainConfig, resume: Path | None = None, live: LivePolicies | None = None) -> Iterator[Event]:
+def train(
+    config: TrainConfig, resume: Path | None = None, live: LivePolicies | None = None, given: Collection[str] = ()
+) -> Iterator[Event]:
     """Train as configured; closing it early saves a checkpoint of the last whole step, and so does a command to stop.
 
     Args:
         config: of a new run; of one to go on with, its own settings with what is to change from here on.
         resume: the folder, or the name, of a run to go on with.
         live: where a chat of the same thread finds the policy while it trains.
+        given: names of settings that a run to go on with is given anew, also with the values they had: they come before
+            what was changed while it trained.
 
     Yields:
         Progress of everything, and the run's record: TrainingStarted, StepFinished, Evaluated, CheckpointSaved,
-        at last TrainingFinished.
+        at last TrainingFinished, or TrainingStopped after a command to stop.
 
     Raises:
         UserError: something of the input is at fault, the run diverged, or the disk is full; checkpoints stay.
@@ -51,55 +54,73 @@ def train(config: TrainConfig, resume: Path | None = None, live: LivePolicies | 
     backend.prepare()
     watch = Stopwatch()
     folder = run_folder.create(config) if resume is None else run_folder.open_existing(resume, config.output_dir)
-    untouched = resume is None
-    started, early = False, list[Event]()
+    kept = resume is not None
     with folder:
-        if config != folder.config:
-            _require_same_weights(folder.config, config)
-            folder.replace_config(config)
-        steering = Steering(folder.folder)
-        events = _run(folder, watch, steering, live or LivePolicies())
+        record, steering = _Record(folder), Steering(folder.folder)
+        events = _run(folder, config, resuming.find(folder, config, given), watch, steering, live or LivePolicies())
         try:
             for event in events:
-                if not isinstance(event, _PASSING):
-                    early.append(event)
-                    started = started or isinstance(event, TrainingStarted)
-                    if started:
-                        # Not before: files are cut to the checkpoint's until then.
-                        folder.append_news(early)
-                        early.clear()
-                    untouched = untouched and not isinstance(event, StepFinished)
+                record.add(event)
                 watch.stop()
                 yield event
                 stopped = yield from steering.hold()
                 watch.go_on()
                 if stopped and not isinstance(event, TrainingFinished):
                     events.close()
-                    note = Note("The run was stopped as asked, and is saved up to its last whole step.")
-                    if untouched:
-                        note = Note("The run was stopped as asked, before its first step. Nothing of it is kept.")
-                    elif started:
-                        folder.append_event(note)
-                    yield note
+                    kept = kept or folder.checkpoints.exists()
+                    end = TrainingStopped(str(folder.folder) if kept else "", checkpoint.last_step(folder.checkpoints))
+                    if record.begun and kept:
+                        folder.append_event(end)
+                    yield end
                     break
+        except GeneratorExit:
+            raise
+        except BaseException:
+            # What a person mends can go on.
+            kept = kept or record.begun
+            raise
         finally:
             events.close()
-            if untouched and not folder.checkpoints.exists():
+            if not kept and not folder.checkpoints.exists():
                 # Nothing came of it, so nothing is left of it.
                 shutil.rmtree(folder.folder, ignore_errors=True)
 
 
-def _run(folder: RunFolder, watch: Stopwatch, steering: Steering, live: LivePolicies) -> Generator[Event, None, None]:
+class _Record:
+    """The events of a run, of which nothing is written before it begins: files are cut to the checkpoint's until then.
+
+    Attributes:
+        begun: whether the run has begun.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._early: list[Event] = []
+        self.begun = False
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, _PASSING):
+            return
+        self._early.append(event)
+        self.begun = self.begun or isinstance(event, TrainingStarted)
+        if self.begun:
+            self._folder.append_news(self._early)
+            self._early.clear()
+
+
+def _run(
+    folder: RunFolder, config: TrainConfig, origin: Origin, watch: Stopwatch, steering: Steering, live: LivePolicies
+) -> Generator[Event, None, None]:
     from engine.grpo import data, forecast, memory_limits
     from engine.grpo.policy import open_policy
     from engine.grpo.reports import Reports
     from engine.grpo.rewards import RewardSet
     from engine.grpo.update import Updater
 
-    config = folder.config
     with ExitStack() as stack:
         yield from backend.imports()
         task = yield from data.load(config)
+        resuming.require_length(length(config, len(task.train)), origin.step)
         rewards = yield from RewardSet.load(config)
         stack.callback(rewards.close)
         plan = yield from forecast.planned(config, task, timed=False)
@@ -111,7 +132,7 @@ def _run(folder: RunFolder, watch: Stopwatch, steering: Steering, live: LivePoli
             forecast.require((yield from forecast.planned(alone, task, timed=False)))
         stack.enter_context(memory_limits.for_training())
         updater = Updater(policy, config)
-        state = yield from _restore(folder, policy, updater)
+        state = yield from _restore(folder, config, origin, policy, updater)
         watch.set(state.elapsed)
         reports = Reports(config.report_to, folder.folder, config, state.step)
         stack.callback(reports.close)
@@ -120,43 +141,25 @@ def _run(folder: RunFolder, watch: Stopwatch, steering: Steering, live: LivePoli
         yield from run.steps()
 
 
-def _require_same_weights(before: TrainConfig, now: TrainConfig) -> None:
-    """Refuse settings under which the weights of the run's checkpoints would not fit the model.
-
-    Raises:
-        UserError: names the first such setting.
-    """
-    for name in _FIXED:
-        if getattr(before, name) != getattr(now, name):
-            raise UserError(
-                "{name} cannot change in a run that has begun.",
-                "Its checkpoints hold the weights of {before!r}.",
-                "Leave {name} as it is, or start a new run.",
-                name=name,
-                before=getattr(before, name),
-            )
-
-
-def _restore(folder: RunFolder, policy: Policy, updater: Updater) -> Generator[Event, None, State]:
-    """Weights, moments and state of the newest checkpoint; the beginning where there is none."""
-    newest, notes = checkpoint.latest(folder.checkpoints)
-    yield from notes
-    if newest is None:
-        folder.rewind(0, {})
+def _restore(
+    folder: RunFolder, config: TrainConfig, origin: Origin, policy: Policy, updater: Updater
+) -> Generator[Event, None, State]:
+    """Weights, moments and state of the run's origin; nothing on the disk changes before they are known to fit."""
+    yield from origin.notes
+    if origin.checkpoint is None:
+        resuming.take_up(folder, origin, config)
         return State()
-    saved = checkpoint.load(newest)
-    state = dict(saved.state)
-    folder.rewind(saved.step, state.pop("sizes"))
-    if state.get("said"):
-        # Written to the record after the checkpoint was.
-        folder.append_event(CheckpointSaved(saved.step, str(newest), state["best_step"] == saved.step))
-    found = State(**state)
-    if applied(folder.config, found.changes).kl_coeff and not policy.has_reference:
+    tensors = checkpoint.load(origin.checkpoint).tensors
+    # Checkpoints of adapters had the name of those of weights once.
+    weights = tensors.get("adapters") or tensors["weights"]
+    resuming.require_fit(origin.checkpoint, weights, policy.trainable())
+    resuming.take_up(folder, origin, config)
+    found = State(**{name: value for name, value in origin.state.items() if name in State.__slots__})
+    if applied(config, found.changes).kl_coeff and not policy.has_reference:
         # These are still the weights that the run began with.
         policy.keep_first()
-    # Checkpoints of adapters had the name of those of weights once.
-    policy.put(saved.tensors.get("adapters") or saved.tensors["weights"])
-    updater.put_state(saved.tensors["optimizer"])
+    policy.put(weights)
+    updater.put_state(tensors["optimizer"])
     return found
 
 
@@ -184,7 +187,14 @@ def evaluate_model(model: str, adapter: str, config: TrainConfig) -> Iterator[Ev
         stack.callback(rewards.close)
         policy = yield from open_policy(config, model=model, adapter=adapter, trained=False)
         stack.callback(policy.close)
-        rows = evaluation.choose(task.held_out, config.eval_samples or len(task.held_out), config.seed)
+        rows = evaluation.rows_for(policy, task.held_out, config.eval_samples or len(task.held_out), config)
+        if not rows:
+            raise UserError(
+                "There is nothing to evaluate on.",
+                "All prompts of the held-out rows are longer than max_prompt_length, {limit} tokens.",
+                "Raise max_prompt_length, or take rows with shorter prompts.",
+                limit=config.max_prompt_length,
+            )
         key = steps.key_for(config.seed, 0, steps.EVALUATION)
         yield (
             yield from evaluation.evaluate(policy, rows, rewards, config, when="after", step=0, key=key, elapsed=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -18,11 +19,12 @@ from engine import jobs
 from engine.cli import run
 from engine.cli_train import save_when_stopped
 from engine.events import Event, Note, Progress, from_json
-from engine.grpo import config_file
+from engine.grpo import checkpoint, config_file
 from engine.grpo.settings import TrainConfig
-from engine.training_events import TrainingPlanned, TrainingStarted
+from engine.training_events import TrainingPlanned, TrainingStarted, TrainingStopped
 
 ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "mlx_grpo", "train"]
 # A run of the starter that takes a second.
 SMALL = ["--set=batch_size=2", "--set=num_generations=4", "--set=eval_samples=4", "--set=save_steps=1"]
 
@@ -88,19 +90,108 @@ def test_a_stop_waits_for_the_next_event_and_says_how_to_go_on(number: signal.Si
     assert signal.getsignal(number) == before
 
 
-def test_the_sentence_on_how_to_go_on_can_be_pasted() -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_sentence_on_how_to_go_on_can_be_pasted(kept: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "a b"
+    started = dataclasses.replace(STARTED, run=str(folder))
+
     def steps() -> Generator[Event, None, None]:
-        yield STARTED
+        folder.mkdir()
+        yield started
         os.kill(os.getpid(), signal.SIGINT)
-        yield Progress("Training", 1)
+        try:
+            yield Progress("Training", 1)
+        finally:
+            if not kept:
+                folder.rmdir()
 
     events = save_when_stopped(steps())
-    assert [next(events), next(events)] == [STARTED, Progress("Training", 1)]
+    assert [next(events), next(events)] == [started, Progress("Training", 1)]
     note = next(events)
     assert isinstance(note, Note)
-    assert note.text.endswith("mlx-grpo train --resume '/runs/a b'")
+    assert note.text.endswith(f"mlx-grpo train --resume '{folder}'" if kept else "Nothing of it is kept.")
     with pytest.raises(KeyboardInterrupt):
         next(events)
+
+
+def test_a_run_that_was_told_to_stop_is_interrupted() -> None:
+    stopped = TrainingStopped("/runs/a b", 3)
+    events = save_when_stopped(iter_of(STARTED, stopped))
+    assert [next(events), next(events)] == [STARTED, stopped]
+    with pytest.raises(KeyboardInterrupt):
+        next(events)
+
+
+def iter_of(*events: Event) -> Generator[Event, None, None]:
+    yield from events
+
+
+def test_an_empty_name_begins_no_new_run(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    for name in ("", " "):
+        status, out, said = call(capsys, "train", "--resume", name, *SMALL)
+        assert (status, out) == (2, "")
+        assert said.startswith("--resume needs the folder or name of a run.")
+    assert not (home / "Runs").exists()
+
+
+@pytest.mark.parametrize("content", ["", "\ufeff", "seed = 1\n"])
+def test_a_run_whose_settings_are_damaged_does_not_go_on_with_others(
+    content: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "config.toml").write_text(content, "utf-8")
+    status, out, said = call(capsys, "train", "--resume", tmp_path)
+    assert (status, out) == (2, "")
+    assert "are damaged" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ([], set()),
+        (["--set=learning_rate=1e-3", "--set=columns.a=b"], {"learning_rate", "columns"}),
+        (["--config=FILE", "--set=temperature=0.5"], {"seed", "temperature"}),
+        (["--config=FILE", "--given="], set()),
+        (["--config=FILE", "--given=seed,top_p"], {"seed", "top_p"}),
+    ],
+)
+def test_what_a_run_that_goes_on_is_given_anew_is_named(
+    words: list[str],
+    given: set[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "config.toml").write_text(config_file.to_toml(TrainConfig()), "utf-8")
+    file = tmp_path / "other.toml"
+    file.write_text("seed = 3\n", "utf-8")
+    asked: list[jobs.Request] = []
+    monkeypatch.setattr(jobs, "start", lambda request, _: asked.append(request) or iter(()))
+    status, _, said = call(capsys, "train", "--resume", tmp_path, *(word.replace("FILE", str(file)) for word in words))
+    assert status == 0, said
+    (request,) = asked
+    assert isinstance(request, jobs.Train)
+    assert set(request.given) == given
+
+
+def test_a_reader_that_goes_away_stops_the_run_and_saves_it(home: Path) -> None:
+    words = " ".join([*COMMAND, *SMALL, "--set=save_steps=0", "--set=max_steps=500", "--set=run_name=read", "--json"])
+    done = subprocess.run(
+        ["bash", "-c", f"{words} | grep -m 2 step_finished; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert checkpoint.last_step(home / "Runs" / "read" / "checkpoints") >= 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk is full here")
+def test_messages_that_nobody_can_read_end_no_run(tmp_path: Path) -> None:
+    words = " ".join([*COMMAND, *SMALL, "--set=max_steps=1", f"--set=output_dir={tmp_path}", "--set=run_name=mute"])
+    for expected in (0, 2):
+        done = subprocess.run(
+            ["sh", "-c", f"{words} 2>/dev/full"], capture_output=True, text=True, cwd=ROOT, check=False
+        )
+        assert done.returncode == expected
+        assert done.stdout == (f"{tmp_path / 'mute' / 'model'}\n" if expected == 0 else "")
 
 
 def test_a_second_signal_stops_at_once() -> None:
@@ -118,8 +209,8 @@ def test_a_request_and_its_command_line_mean_the_same(monkeypatch: pytest.Monkey
     """Whatever file the environment names."""
     monkeypatch.setenv("MLX_GRPO_CONFIG", "/elsewhere.toml")
     settings = TrainConfig(model_name="m", clip_eps_high=0.28, columns={"gold": "answer"})
-    words = jobs.command_line(jobs.Train(settings, "run", dry_run=True))
-    assert words[:4] == ["train", "--resume", "run", "--dry-run"]
+    words = jobs.command_line(jobs.Train(settings, "run", dry_run=True, given=("seed", "top_p")))
+    assert words[:5] == ["train", "--resume", "run", "--dry-run", "--given=seed,top_p"]
     assignments = [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
     assert config_file.load(words[words.index("--config") + 1], assignments) == settings
     words = jobs.command_line(jobs.Evaluate("m", "a", settings))
@@ -150,7 +241,7 @@ def test_a_run_from_the_command_line_and_the_model_it_leaves(capsys: pytest.Capt
 def test_a_run_that_is_interrupted_is_saved_and_goes_on_under_its_own_settings(
     capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
-    command = [sys.executable, "-m", "mlx_grpo", "train", *SMALL, "--set=run_name=a run", "--json"]
+    command = [*COMMAND, *SMALL, "--set=run_name=a run", "--json"]
     lines = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None

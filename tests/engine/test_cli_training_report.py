@@ -17,6 +17,7 @@ from engine.training_events import (
     TrainingFinished,
     TrainingPlanned,
     TrainingStarted,
+    TrainingStopped,
 )
 
 PLAN = TrainingPlanned(
@@ -166,3 +167,21 @@ def test_a_changed_setting_is_one_line() -> None:
 def test_an_early_end_says_why(reason: Literal["no progress", "reward fell"], words: str) -> None:
     finished = TrainingFinished("/runs/a", "/runs/a/model", "", 60, 400, reason, 0.43, 0.44, 5.0)
     assert f"{words}: step 60 of 400" in str(cli_training_report.remark(finished))
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (TrainingStopped("", 0), "The run was stopped before its first step. Nothing of it is kept.\n"),
+        (
+            TrainingStopped("/runs/one", 0),
+            "The run was stopped before its first step. Go on with: mlx-grpo train --resume /runs/one\n",
+        ),
+        (
+            TrainingStopped("/runs/a b", 1200),
+            "The run was stopped and is saved up to step 1,200. Go on with: mlx-grpo train --resume '/runs/a b'\n",
+        ),
+    ],
+)
+def test_a_stopped_run_is_told_how_to_go_on(capsys: pytest.CaptureFixture[str], event: Event, said: str) -> None:
+    assert rendered(capsys, event) == ("", said)

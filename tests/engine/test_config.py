@@ -50,6 +50,13 @@ def test_a_file_that_is_not_there_gives_the_defaults(tmp_path: Path) -> None:
     assert not file.exists()
 
 
+def test_a_mark_of_byte_order_is_no_fault(tmp_path: Path) -> None:
+    """Editors of Windows write one."""
+    file = tmp_path / "sampling.toml"
+    file.write_text("top_k = 40\n", "utf-8-sig")
+    assert read(Sampling, file) == Sampling(top_k=40)
+
+
 def test_the_file_wins_over_the_defaults_and_set_over_the_file(tmp_path: Path) -> None:
     """Setting by setting, not as a whole."""
     file = tmp_path / "sampling.toml"

@@ -10,11 +10,11 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.config import Sampling
-from engine.events import Cancelled, Done, Event, Failed, Note, Progress, ReplyFinished, Token
+from engine.events import Cancelled, Done, Event, Failed, Progress, ReplyFinished, Token
 from engine.grpo import checkpoint
 from engine.grpo.controls import Command, ask
 from engine.jobs import Generate, LoadModel, Train
-from engine.training_events import SettingChanged, StepFinished, TrainingFinished
+from engine.training_events import SettingChanged, StepFinished, TrainingFinished, TrainingStopped
 from engine.workers import ComputeLane, Job
 from tests.engine.grpo.runs import last, only, run, tiny
 from tests.engine.grpo.test_resume import figures, record, samples_of, weights_sum
@@ -138,5 +138,6 @@ def test_settings_change_and_the_run_stops_through_its_folder(qtbot: QtBot, lane
     assert len(only(lane.of(job), StepFinished)) == steps
     ask(folder, Command("stop"))
     assert finish(qtbot, lane, job) == Done()
-    assert isinstance(record(folder)[-1], Note)
+    assert isinstance(record(folder)[-1], TrainingStopped)
+    assert lane.of(job)[-2] == record(folder)[-1]
     assert checkpoint.latest(folder / "checkpoints")[0] is not None

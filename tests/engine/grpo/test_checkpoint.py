@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -355,3 +356,31 @@ def test_the_state_file_is_plain_json(tmp_path: Path) -> None:
     assert document["step"] == 5
     assert document["state"] == {"cursor": 5}
     assert document["files"].keys() == {"adapters.safetensors"}
+
+
+def test_a_checkpoint_is_given_another_state_and_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _save(tmp_path, 3)
+    before = _names(folder)
+    content = (folder / "state.json").read_bytes()
+    checkpoint.restate(folder, {"cursor": 3})
+    assert (folder / "state.json").read_bytes() == content
+    monkeypatch.setattr(os, "fsync", _no_room)
+    with pytest.raises(UserError):
+        checkpoint.restate(folder, {"cursor": 4})
+    monkeypatch.undo()
+    assert (folder / "state.json").read_bytes() == content
+    checkpoint.restate(folder, {"cursor": 4})
+    assert checkpoint.latest(tmp_path) == (folder, ())
+    assert checkpoint.state_of(folder) == (3, {"cursor": 4})
+    assert _names(folder) == before
+
+
+def _no_room(_: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_the_last_step_is_that_of_the_newest(tmp_path: Path) -> None:
+    assert checkpoint.last_step(tmp_path / "none") == 0
+    for step in (12, 4):
+        _save(tmp_path, step)
+    assert checkpoint.last_step(tmp_path) == 12

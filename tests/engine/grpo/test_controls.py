@@ -19,10 +19,17 @@ from engine.grpo import checkpoint, controls, trainer
 from engine.grpo.controls import COMMANDS, Command, Reader, ask
 from engine.grpo.settings import TrainConfig
 from engine.grpo.steering import applied
-from engine.training_events import CheckpointSaved, SettingChanged, StepFinished, TrainingFinished
+from engine.training_events import (
+    CheckpointSaved,
+    SettingChanged,
+    StepFinished,
+    TrainingFinished,
+    TrainingStarted,
+    TrainingStopped,
+)
 from tests.engine.grpo import test_resume
 from tests.engine.grpo.runs import last, only, run, tiny
-from tests.engine.grpo.test_resume import figures, record, samples_of, steps_of, stop_at, weights_sum
+from tests.engine.grpo.test_resume import figures, record, right_after, samples_of, steps_of, stop_at, weights_sum
 
 LEARNING_RATE = Command("set", "learning_rate", 5e-4)
 
@@ -98,6 +105,8 @@ def test_no_line_breaks_the_reader(line: bytes) -> None:
         '{"command": "set", "name": "learning_rate", "value": NaN}',
         '{"command": "set", "name": "seed", "value": 1}',
         '{"command": ["stop"]}',
+        f'{{"command": "set", "name": "learning_rate", "value": 1{"0" * 400}}}',
+        "[" * 100_000,
         "[]",
     ],
 )
@@ -251,6 +260,31 @@ def test_settings_given_at_a_resume_come_before_changes_of_before(tmp_path: Path
     assert rates(tmp_path / "run")[2:] == rates(tmp_path / "given")[2:]
 
 
+def test_a_setting_given_anew_with_its_old_value_takes_a_change_back_for_good(tmp_path: Path) -> None:
+    config = tiny(tmp_path, **PLAIN)
+    folder = tmp_path / "run"
+    told(config, {2: [LEARNING_RATE, Command("set", "temperature", 0.8)], 3: [Command("stop")]})
+    stop_at(trainer.train(config, folder, given=["learning_rate"]), right_after(TrainingStarted, 1))
+    newest, _ = checkpoint.latest(folder / "checkpoints")
+    assert newest is not None
+    assert checkpoint.load(newest).state["changes"] == {"temperature": [1.0, 0.8]}
+    list(trainer.train(config, folder))
+    run(tiny(tmp_path, "plain", **PLAIN))
+    assert rates(folder)[2] == LEARNING_RATE.value / config.learning_rate * rates(tmp_path / "plain")[2]
+    assert rates(folder)[3] == rates(tmp_path / "plain")[3]
+
+
+def test_a_change_does_not_come_to_life_again(tmp_path: Path) -> None:
+    """Where its setting was written anew, and is given its old value later."""
+    config = tiny(tmp_path, **PLAIN)
+    folder = tmp_path / "run"
+    told(config, {2: [LEARNING_RATE], 3: [Command("stop")]})
+    stop_at(trainer.train(config.model_copy(update={"learning_rate": 2e-3}), folder), right_after(TrainingStarted, 1))
+    list(trainer.train(config, folder))
+    run(tiny(tmp_path, "plain", **PLAIN))
+    assert rates(folder)[3] == rates(tmp_path / "plain")[3]
+
+
 def test_a_reference_that_is_not_there_any_more_changes_nothing(plain: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(Path(__file__).parents[3] / "resources" / "starter", model)
@@ -272,7 +306,7 @@ def test_a_stop_saves_the_last_whole_step(plain: Path, tmp_path: Path) -> None:
     events = told(config, {2: [Command("stop")]})
     folder = tmp_path / "run"
     assert not only(events, TrainingFinished)
-    assert isinstance(events[-1], Note)
+    assert events[-1] == TrainingStopped(str(folder), 2)
     assert record(folder)[-1] == events[-1]
     newest, _ = checkpoint.latest(folder / "checkpoints")
     assert newest is not None
@@ -284,7 +318,7 @@ def test_a_stop_saves_the_last_whole_step(plain: Path, tmp_path: Path) -> None:
 
 def test_a_stop_before_the_first_step_leaves_nothing(tmp_path: Path) -> None:
     events = told(tiny(tmp_path, **PLAIN), {0: [Command("stop")]})
-    assert "Nothing of it is kept" in only(events, Note)[-1].text
+    assert events[-1] == TrainingStopped("", 0)
     assert not (tmp_path / "run").exists()
 
 
@@ -301,9 +335,10 @@ def test_a_run_of_another_process_is_told_alike(tmp_path: Path) -> None:
                 if word == "Paused":
                     ask(folder, Command("resume"))
             seen.append(line)
-    assert process.returncode == 0
+    assert process.returncode == 130
     assert not ask_at
-    assert '"done"' in seen[-1]
+    assert '"training_stopped"' in seen[-2]
+    assert '"cancelled"' in seen[-1]
     newest, _ = checkpoint.latest(folder / "checkpoints")
     assert newest is not None
     assert checkpoint.load(newest).state["changes"] == {"learning_rate": [1e-3, 5e-4]}
@@ -331,7 +366,7 @@ def test_a_paused_run_can_be_stopped(tmp_path: Path) -> None:
         said.append(event)
         if isinstance(event, Progress) and event.what == "Paused":
             ask(folder, Command("stop"))
-    assert isinstance(said[-1], Note)
+    assert said[-1] == TrainingStopped(str(folder), 1)
     assert checkpoint.latest(folder / "checkpoints")[0] is not None
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -376,6 +377,112 @@ def test_another_model_cannot_go_on_with_a_run(undisturbed: Path) -> None:
     config = tiny(undisturbed.parent, "whole", train_type="lora")
     with pytest.raises(UserError, match="train_type cannot change"):
         next(trainer.train(config, undisturbed))
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [("lora_rank", "lora_rank = 8", "lora_rank = 4"), ("train_type", 'train_type = "lora"', 'train_type = "dora"'),
+     ("lora_scale", "lora_scale = ", "lora_scale = 1"), ("model_name", '"starter"', '"elsewhere"')],
+)  # fmt: skip
+def test_settings_edited_in_the_file_cannot_make_it_another_run(
+    name: str, before: str, after: str, tmp_path: Path
+) -> None:
+    stop_at(trainer.train(tiny(tmp_path, "stopped", train_type="lora", lora_rank=8)), right_after(CheckpointSaved, 1))
+    folder = tmp_path / "stopped"
+    file = folder / "config.toml"
+    whole = file.read_text("utf-8")
+    assert before in whole
+    file.write_text(whole.replace(before, after), "utf-8")
+    left = everything(folder)
+    with pytest.raises(UserError, match=f"{name} cannot change"):
+        list(trainer.train(config_file.of_run(folder), folder))
+    assert everything(folder) == left
+    # The right value may be given by hand as well.
+    right = getattr(tiny(tmp_path, train_type="lora", lora_rank=8), name)
+    *_, end = trainer.train(config_file.of_run(folder, [f"{name}={right}"]), folder)
+    assert isinstance(end, TrainingFinished)
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """All files of a run but its lock."""
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {name: content for name, content in found.items() if name != ".lock"}
+
+
+@pytest.mark.parametrize("train_type", ["lora", "dora"])
+def test_arrays_that_are_not_the_models_are_refused(train_type: str, tmp_path: Path) -> None:
+    """As in a run of before checkpoints kept those settings."""
+    stop_at(trainer.train(tiny(tmp_path, "stopped", train_type="lora", lora_rank=8)), right_after(CheckpointSaved, 1))
+    folder = tmp_path / "stopped"
+    newest, _ = checkpoint.latest(folder / "checkpoints")
+    assert newest is not None
+    _, state = checkpoint.state_of(newest)
+    checkpoint.restate(newest, {name: value for name, value in state.items() if name not in {"fixed", "looked"}})
+    config = tiny(tmp_path, "stopped", train_type=train_type, lora_rank=4)
+    (folder / "config.toml").write_text(config_file.to_toml(config), "utf-8")
+    left = everything(folder)
+    with pytest.raises(UserError, match="does not fit the model"):
+        list(trainer.train(config, folder))
+    assert everything(folder) == left
+    right = tiny(tmp_path, "stopped", train_type="lora", lora_rank=8)
+    (folder / "config.toml").write_text(config_file.to_toml(right), "utf-8")
+    assert isinstance(list(trainer.train(right, folder))[-1], TrainingFinished)
+
+
+@pytest.mark.parametrize("loss", ["damaged", "deleted", "unsaid"])
+def test_a_run_whose_checkpoints_are_lost_is_left_as_it_is(loss: str, tmp_path: Path) -> None:
+    """Also where the only one was written and not yet recorded."""
+    config, folder = tiny(tmp_path, "stopped"), tmp_path / "stopped"
+    stop_at(trainer.train(config), right_after(StepFinished, 1 if loss == "unsaid" else 3))
+    for file in (folder / "checkpoints").glob("*/weights.safetensors"):
+        file.write_bytes(file.read_bytes()[:-1])
+    if loss == "deleted":
+        shutil.rmtree(folder / "checkpoints")
+    left = everything(folder)
+    with pytest.raises(UserError, match="no whole checkpoint") as raised:
+        list(trainer.train(config, folder))
+    assert f"--config {folder / 'config.toml'} --set run_name=" in raised.value.remedy
+    assert everything(folder) == left
+
+
+def test_a_run_without_any_checkpoint_begins_anew(undisturbed: Path, tmp_path: Path) -> None:
+    """As after a kill; what is left of an unfinished one is no checkpoint."""
+    config, folder = tiny(tmp_path, "stopped"), tmp_path / "stopped"
+    stop_at(trainer.train(config), right_after(StepFinished, 1))
+    (folder / "checkpoints" / "000001").rename(folder / "checkpoints" / ".000001.partial")
+    list(trainer.train(config, folder))
+    assert weights_sum(folder) == weights_sum(undisturbed)
+    assert whole_record(folder) == whole_record(undisturbed)
+
+
+def test_a_checkpoint_that_the_record_does_not_tell_of_is_gone_on_from(undisturbed: Path, tmp_path: Path) -> None:
+    """The process was killed between the two."""
+    config, folder = tiny(tmp_path, "stopped"), tmp_path / "stopped"
+    stop_at(trainer.train(config), right_after(CheckpointSaved, 1))
+    lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+    assert b"checkpoint_saved" in lines[-1]
+    (folder / "events.jsonl").write_bytes(b"".join(lines[:-1]))
+    events = list(trainer.train(config, folder))
+    assert next(event for event in events if isinstance(event, TrainingStarted)).step == 2
+    assert whole_record(folder) == whole_record(undisturbed)
+
+
+def test_steps_cannot_be_taken_back(tmp_path: Path) -> None:
+    stop_at(trainer.train(tiny(tmp_path, "stopped")), right_after(StepFinished, 3))
+    left = everything(tmp_path / "stopped")
+    with pytest.raises(UserError, match="has done 3 steps already"):
+        list(trainer.train(tiny(tmp_path, "stopped", max_steps=2), tmp_path / "stopped"))
+    assert everything(tmp_path / "stopped") == left
+    *_, end = trainer.train(tiny(tmp_path, "stopped", max_steps=3), tmp_path / "stopped")
+    assert isinstance(end, TrainingFinished)
+
+
+def test_settings_of_a_resume_that_fails_are_not_kept(tmp_path: Path) -> None:
+    stop_at(trainer.train(tiny(tmp_path, "stopped")), right_after(StepFinished, 3))
+    left = everything(tmp_path / "stopped")
+    with pytest.raises(UserError):
+        list(trainer.train(tiny(tmp_path, "stopped", dataset=str(tmp_path / "none.jsonl")), tmp_path / "stopped"))
+    assert everything(tmp_path / "stopped") == left
 
 
 BEST_AT_THE_END = {"eval_steps": 0, "max_steps": 2}

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from engine.errors import UserError
-from engine.events import Note, from_json
+from engine.events import Event, Note, from_json
 from engine.grpo import checkpoint, run_folder
 from engine.grpo.settings import TrainConfig
-from engine.training_events import TrainingStarted
+from engine.training_events import CheckpointSaved, TrainingStarted, TrainingStopped
 
 _STARTER = TrainConfig(model_name="starter")
 
@@ -157,10 +157,23 @@ def test_a_damaged_config_is_said_and_gives_the_lock_back(tmp_path: Path) -> Non
         whole = (run.folder / "config.toml").read_bytes()
         (run.folder / "config.toml").write_bytes(whole[: len(whole) // 2] + b'"""')
 
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"settings of the run .* are damaged") as raised:
         run_folder.open_existing(run.folder)
+    assert "backup" in raised.value.remedy
     (run.folder / "config.toml").write_bytes(whole)
     run_folder.open_existing(run.folder).close()
+
+
+def test_a_config_that_was_cut_is_not_filled_with_defaults(tmp_path: Path) -> None:
+    with _create(tmp_path, seed=7) as run:
+        lines = (run.folder / "config.toml").read_text("utf-8").splitlines(keepends=True)
+    for kept in ([], lines[:-1], lines[1:]):
+        (run.folder / "config.toml").write_text("".join(kept), "utf-8")
+        with pytest.raises(UserError, match="are damaged"):
+            run_folder.open_existing(run.folder)
+    (run.folder / "config.toml").write_text("".join(lines), "utf-8-sig")
+    with run_folder.open_existing(run.folder) as again:
+        assert again.config.seed == 7
 
 
 def test_two_cannot_train_in_one_folder(tmp_path: Path) -> None:
@@ -369,3 +382,31 @@ def test_a_record_that_goes_on_is_not_told_again_how_it_began(tmp_path: Path) ->
     lines = (run.folder / "events.jsonl").read_text("utf-8").splitlines()
     said = [Note("no sharing"), began, Note("a step"), Note("damaged"), Note("a step"), longer]
     assert [from_json(line) for line in lines] == said
+
+
+@pytest.mark.parametrize(
+    ("event", "saved"),
+    [
+        (CheckpointSaved(2, "/runs/one"), True),
+        (TrainingStopped("/runs/one", 3), True),
+        (TrainingStopped("/runs/one", 0), False),
+        (Note('{"event": "checkpoint_saved"'), False),
+    ],
+)
+def test_a_record_tells_whether_there_was_a_checkpoint(event: Event, saved: bool, tmp_path: Path) -> None:
+    with _create(tmp_path) as run:
+        assert not run.has_saved()
+        run.append_event(event)
+        assert run.has_saved() == saved
+
+
+def test_a_record_with_other_bytes_than_text_goes_on(tmp_path: Path) -> None:
+    with _create(tmp_path) as run:
+        run.append_news([Note("half a pair: \ud83d")])
+    with (run.folder / "events.jsonl").open("ab") as file:
+        file.write(b"\xff\xfe\n")
+    with run_folder.open_existing(run.folder) as resumed:
+        resumed.append_news([Note("half a pair: \ud83d"), Note("more")])
+    lines = (run.folder / "events.jsonl").read_bytes().splitlines()
+    assert lines[1] == b"\xff\xfe"
+    assert from_json(lines[2].decode()) == Note("more")

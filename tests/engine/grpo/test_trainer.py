@@ -251,6 +251,20 @@ def test_evaluating_a_model_is_the_evaluation_before(finished: list[Event]) -> N
     assert (trained.accuracy, trained.mean_reward) == (after.accuracy, after.mean_reward)
 
 
+def test_evaluating_a_model_judges_the_rows_that_a_run_judges(tmp_path: Path) -> None:
+    """Those whose prompts are not too long."""
+    long = [(f"What, if you please, would {a}+{a} be, all in all?", str(2 * a)) for a in range(11, 21)]
+    file = rows(tmp_path, [*long, *((f"{a}+{a}", str(2 * a)) for a in range(21, 31))])
+    config = tiny(tmp_path, dataset=str(file), eval_fraction=0.5, max_prompt_length=20, max_steps=1, eval_samples=10)
+    judged = {event.rows for event in only(run(config), Evaluated)}
+    (found,) = only(list(trainer.evaluate_model("starter", "", config)), Evaluated)
+    assert judged == {found.rows}
+    assert 0 < found.rows < 10
+    short = config.model_copy(update={"max_prompt_length": 3})
+    with pytest.raises(UserError, match="nothing to evaluate on"):
+        list(trainer.evaluate_model("starter", "", short))
+
+
 def test_evaluating_with_an_adapter(tmp_path: Path) -> None:
     events = run(tiny(tmp_path, train_type="lora", learning_rate=1e-2, max_steps=3, eval_steps=0))
     after = only(events, Evaluated)[-1]

@@ -58,8 +58,12 @@ FAULTS = (
 )
 
 
+# These show once the run has begun.
+LATE = ("reward raises", "wrong number of rewards", "long prompts")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_explained_and_nothing_is_left(fault: str, tmp_path: Path) -> None:
+def test_a_fault_is_explained_and_nothing_is_left_of_a_run_that_did_not_begin(fault: str, tmp_path: Path) -> None:
     from engine.cli import run as command
 
     config = tiny(tmp_path / "runs", **fault_of(fault, tmp_path))
@@ -68,12 +72,39 @@ def test_a_fault_is_explained_and_nothing_is_left(fault: str, tmp_path: Path) ->
     said = errors.explain(raised.value)
     assert all((said.what, said.why, said.remedy))
     assert said.fault == "input"
-    assert not (tmp_path / "runs" / "run").exists()
+    assert (tmp_path / "runs" / "run").exists() == (fault in LATE)
     file = tmp_path / "settings.toml"
     file.write_text(config_file.to_toml(config), "utf-8")
     with pytest.raises(SystemExit, match="2"):
         command(["train", "--config", str(file)])
-    assert not (tmp_path / "runs" / "run").exists()
+    assert (tmp_path / "runs" / "run").exists() == (fault in LATE)
+
+
+def test_a_fault_before_the_first_step_can_be_mended_and_the_run_resumed(tmp_path: Path) -> None:
+    config = tiny(tmp_path, **fault_of("reward raises", tmp_path))
+    with pytest.raises(UserError):
+        run(config)
+    reward_file(tmp_path, "    return [float(i % 3) for i, _ in enumerate(completions)]")
+    events = list(trainer.train(config, tmp_path / "run"))
+    assert last(events).step == 4
+    record = (tmp_path / "run" / "events.jsonl").read_text("utf-8")
+    assert record.count('"training_started"') == 1
+
+
+def test_steps_that_were_not_told_are_not_thrown_away(tmp_path: Path) -> None:
+    """A fault of ours in the third step of a run that tells every fourth."""
+    file = tmp_path / "judge.py"
+    file.write_text(
+        "calls = []\n\n\ndef judge(completions, **columns):\n    calls.append(1)\n"
+        "    return [float(i % 3) for i, _ in enumerate(completions)] if len(calls) < 4 else 1 / 0\n",
+        "utf-8",
+    )
+    given = {"rewards": ["judge"], "reward_weights": [], "reward_file": str(file)}
+    events = trainer.train(tiny(tmp_path, logging_steps=4, eval_steps=0, eval_samples=0, save_steps=0, **given))
+    with pytest.raises(UserError):
+        list(events)
+    newest, _ = checkpoint.latest(tmp_path / "run" / "checkpoints")
+    assert newest is not None
 
 
 def test_closing_before_the_first_step_leaves_nothing(tmp_path: Path) -> None:
