@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, overload
 
+from engine import places
 from engine.errors import UserError
 from engine.events import Event, Note, Progress
 from engine.grpo import data_files, data_hub, procedural
@@ -100,7 +101,7 @@ def load(config: TrainConfig) -> Generator[Event, None, Task]:
     source, other = yield from _open(config)
     train = _filled(source, form, config.dataset)
     if config.eval_file:
-        other_source = yield from _open_file(Path(config.eval_file).expanduser())
+        other_source = yield from _open_file(places.expand(config.eval_file))
         held_out = _filled(other_source, RowForm(config), config.eval_file)
     elif other is not None:
         held_out = _filled(other, form, f"{config.dataset}, split {config.eval_split}")
@@ -128,7 +129,7 @@ def _open(config: TrainConfig) -> Generator[Event, None, tuple[Source, Source | 
         if task in procedural.UNSTEADY and os.environ.get("PYTHONHASHSEED", "random") == "random":
             yield Note(f"{task} makes other problems each time the program starts, unless PYTHONHASHSEED=0 is set.")
         return procedural.gym_task(task, config.max_train_samples)
-    path = Path(name).expanduser()
+    path = places.expand(name)
     if path.is_file() or (not path.is_dir() and path.suffix.lower() in _suffixes()):
         return (yield from _open_file(path)), None
     return (

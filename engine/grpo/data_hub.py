@@ -14,6 +14,7 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from engine import places
 from engine.errors import UserError, explain, in_short
 from engine.events import Event, Progress
 
@@ -86,7 +87,7 @@ def open_splits(
     Raises:
         UserError: there is no such data set, configuration, revision or training split, or it cannot be fetched.
     """
-    folder = Path(name).expanduser()
+    folder = places.expand(name)
     local = bool(name) and folder.is_dir()
     if not local and not _HUB_NAME.fullmatch(name):
         raise UserError(
@@ -172,7 +173,7 @@ def _cache() -> str:
     import datasets
 
     if "HF_DATASETS_CACHE" not in os.environ and "HF_HOME" in os.environ:
-        return str(Path(os.environ["HF_HOME"]).expanduser() / "datasets")
+        return str(places.expand(os.environ["HF_HOME"]) / "datasets")
     return str(datasets.config.HF_DATASETS_CACHE)
 
 

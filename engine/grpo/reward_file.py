@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine import places
 from engine.errors import UserError, in_short
 from engine.grpo import reward_process
 from engine.grpo.reward_functions import Reward, Scores
@@ -40,14 +41,15 @@ class RewardFile:
         Raises:
             UserError: there is no such file.
         """
-        self.path = Path(path).expanduser().resolve()
-        if not self.path.is_file():
+        given = places.expand(path).absolute()
+        if not given.is_file():
             raise UserError(
                 "There is no reward file {path}",
                 "reward_file names a file that does not exist, or a folder.",
                 "Check the path, or leave reward_file empty to use built-in rewards alone.",
-                path=self.path,
+                path=given,
             )
+        self.path = given.resolve()
         self.known: tuple[str, ...] = ()
         self._seconds = seconds
         self._process = RewardProcess(__name__, {"path": str(self.path), "wanted": list(wanted)})
