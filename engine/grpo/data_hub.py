@@ -137,6 +137,8 @@ def _split(splits: dict[str, Callable[[str], datasets.Dataset]], wanted: str, na
     try:
         rows = splits[parts[0]](wanted)
     except Exception as error:  # what stands in brackets is the library's to understand
+        if _says_empty(error):
+            raise _empty(f"{name}, split {wanted}") from error
         raise UserError(
             "The split {split} of {name} cannot be read.",
             "{reason}",
@@ -194,6 +196,22 @@ def _beside(work: Callable[[], _Result], name: str) -> Generator[Event, None, _R
     return future.result()
 
 
+def _says_empty(error: Exception) -> bool:
+    """Whether these are the library's words for a file or a split without rows."""
+    cause = error.__cause__
+    text = f"{error} {cause}"
+    return isinstance(cause, StopIteration) or "BatchSize must be greater than 0" in text or "to no data!" in text
+
+
+def _empty(name: str) -> UserError:
+    return UserError(
+        "{name} is empty.",
+        "It holds no rows, or a file of it does not.",
+        "Fill it, take the empty file away, or choose another data set.",
+        name=name,
+    )
+
+
 def _in_words(error: Exception, name: str, config: str = "", revision: str = "") -> UserError:
     """The sentences for an exception of the library."""
     import datasets
@@ -217,6 +235,15 @@ def _in_words(error: Exception, name: str, config: str = "", revision: str = "")
             "arithmetic, which is built in.",
             **values,
         )
+    if isinstance(error, datasets.exceptions.DataFilesNotFoundError | datasets.data_files.EmptyDatasetError):
+        return UserError(
+            "There are no data in {name}.",
+            "No JSONL, CSV or parquet file is in it.",
+            "Put one there, or set dataset to another folder or to a file.",
+            **values,
+        )
+    if _says_empty(error):
+        return _empty(name)
     if isinstance(error, datasets.exceptions.DatasetNotFoundError | RepositoryNotFoundError):
         return UserError(
             "The data set {name} cannot be had from Hugging Face.",
