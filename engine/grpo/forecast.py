@@ -105,11 +105,11 @@ def require(planned: TrainingPlanned) -> None:
         return
     raise UserError(
         "{name} cannot be trained with these settings in this computer's memory.",
-        "It needs about {need:.1f} GB and {there:.1f} GB can be used.",
+        "It needs about {need} and {there} can be used.",
         "Set {settings}." if planned.suggestion else "Choose a smaller or quantised model, or close other programs.",
         name=planned.model,
-        need=planned.peak * _MARGIN / 1e9,
-        there=planned.available / 1e9,
+        need=memory.in_words(int(planned.peak * _MARGIN)),
+        there=memory.in_words(planned.available),
         settings=", ".join(planned.suggestion),
     )
 
