@@ -137,8 +137,8 @@ def _split(splits: dict[str, Callable[[str], datasets.Dataset]], wanted: str, na
     try:
         rows = splits[parts[0]](wanted)
     except Exception as error:  # what stands in brackets is the library's to understand
-        if _says_empty(error):
-            raise _empty(f"{name}, split {wanted}") from error
+        if nothing := _nothing_in(error, f"{name}, split {wanted}"):
+            raise nothing from error
         raise UserError(
             "The split {split} of {name} cannot be read.",
             "{reason}",
@@ -196,14 +196,21 @@ def _beside(work: Callable[[], _Result], name: str) -> Generator[Event, None, _R
     return future.result()
 
 
-def _says_empty(error: Exception) -> bool:
-    """Whether these are the library's words for a file or a split without rows."""
+def _nothing_in(error: Exception, name: str) -> UserError | None:
+    """The sentences for the library's exceptions on what has no files or no rows, None for any other."""
+    import datasets
+
+    if isinstance(error, datasets.exceptions.DataFilesNotFoundError | datasets.data_files.EmptyDatasetError):
+        return UserError(
+            "There are no data in {name}.",
+            "No JSONL, CSV or parquet file is in it.",
+            "Put one there, or set dataset to another folder or to a file.",
+            name=name,
+        )
     cause = error.__cause__
     text = f"{error} {cause}"
-    return isinstance(cause, StopIteration) or "BatchSize must be greater than 0" in text or "to no data!" in text
-
-
-def _empty(name: str) -> UserError:
+    if not (isinstance(cause, StopIteration) or "BatchSize must be greater than 0" in text or "to no data!" in text):
+        return None
     return UserError(
         "{name} is empty.",
         "It holds no rows, or a file of it does not.",
@@ -235,15 +242,8 @@ def _in_words(error: Exception, name: str, config: str = "", revision: str = "")
             "arithmetic, which is built in.",
             **values,
         )
-    if isinstance(error, datasets.exceptions.DataFilesNotFoundError | datasets.data_files.EmptyDatasetError):
-        return UserError(
-            "There are no data in {name}.",
-            "No JSONL, CSV or parquet file is in it.",
-            "Put one there, or set dataset to another folder or to a file.",
-            **values,
-        )
-    if _says_empty(error):
-        return _empty(name)
+    if nothing := _nothing_in(error, name):
+        return nothing
     if isinstance(error, datasets.exceptions.DatasetNotFoundError | RepositoryNotFoundError):
         return UserError(
             "The data set {name} cannot be had from Hugging Face.",
