@@ -84,7 +84,7 @@ class Rows(Sequence[Row]):
 
 
 def load(config: TrainConfig) -> Generator[Event, None, Task]:
-    """The rows of a run's data set, looked through once.
+    """The rows of a run's data set, looked through once as far as they are used.
 
     The held-out rows are those of `eval_file`, or of the split `eval_split`; where there is neither, the share
     `eval_fraction` of the training rows, cut off by a fixed shuffle that does not depend on the run's seed. Training
@@ -194,7 +194,10 @@ def _cut(rows: Rows, share: float) -> Generator[Event, None, tuple[Rows, Rows]]:
 
 
 def _apart(train: Rows, held_out: Rows, most: int) -> Generator[Event, None, Rows]:
-    """The first rows of `train` whose prompts are not held out, `most` of them or all; every row is looked at."""
+    """The first rows of `train` whose prompts are not held out, `most` of them or, with 0, all.
+
+    Every held-out row is looked at, and each training row up to the last that is taken.
+    """
     prompts = set()
     for done, row in enumerate(held_out):
         if done % _ROWS_AT_ONCE == 0:

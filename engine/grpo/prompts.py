@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.chat.prompts import encode_chat
 from engine.errors import UserError
@@ -36,7 +36,11 @@ def encode(tokenizer: TokenizerWrapper, row: Row, config: TrainConfig) -> list[i
 
 def _refused(tokenizer: TokenizerWrapper, row: Row, config: TrainConfig, error: UserError) -> UserError:
     """Which of the two it is that the model's chat template does not take."""
-    values = {"reason": f"{error.what} {error.why}", "number": row.index + 1, "prompt": row.prompt.strip()[:100]}
+    values: dict[str, Any] = {
+        "reason": f"{error.what} {error.why}",
+        "number": row.index + 1,
+        "prompt": row.prompt.strip()[:100],
+    }
     try:
         encode_chat(tokenizer, [("user", row.prompt)])
     except UserError:

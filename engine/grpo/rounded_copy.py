@@ -13,7 +13,10 @@ _ROLLOUT_BITS, _ROLLOUT_GROUP = 4, 64
 
 
 def of(model: Module) -> Any:
-    """A model that shares all but the linear layers' weights, which are rounded to 4 bits."""
+    """A model that shares all but the weights of linear layers and embeddings, which are rounded to 4 bits.
+
+    Those whose rows do not divide into groups are shared too.
+    """
     twin = _twin(model, copy.copy)
 
     def quantisable(_name: str, module: Any) -> bool:
