@@ -67,18 +67,26 @@ def failed(exception: BaseException) -> Failed:
 
 def in_short(exception: BaseException) -> str:
     """What another library's exception says, on one line of bounded length."""
-    text = " ".join(str(exception).split()) or type(exception).__name__
+    text = " ".join(_text(exception).split()) or type(exception).__name__
     return text if len(text) <= 300 else text[:297] + "…"
 
 
 def _first_line(exception: BaseException) -> str:
-    text = str(exception).strip()
+    text = _text(exception).strip()
     return text.splitlines()[0][:300] if text else ""
+
+
+def _text(exception: BaseException) -> str:
+    """What an exception says; a person's own class may fail at it, and its fault is being told already."""
+    try:
+        return str(exception)
+    except Exception:
+        return "it says nothing"
 
 
 def _is_device_out_of_memory(exception: BaseException) -> bool:
     """MLX reports a failed allocation of its device as a RuntimeError with one of these phrases."""
-    text = str(exception).lower()
+    text = _text(exception).lower()
     phrases = ("insufficient memory", "out of memory", "unable to allocate", "attempting to allocate")
     return isinstance(exception, RuntimeError) and any(phrase in text for phrase in phrases)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from engine import hub_errors, hub_files, hub_kinds
+from engine import hub_errors, hub_files, hub_kinds, places
 from engine.errors import UserError
 from engine.events import Event, Progress
 from engine.hub_files import HubFile
@@ -225,7 +225,7 @@ class _Transfer:
 def _folder(repo_id: str) -> Path:
     from huggingface_hub import constants
 
-    return Path(constants.HF_HUB_CACHE).expanduser() / f"models--{repo_id.replace('/', '--')}"
+    return places.expand(constants.HF_HUB_CACHE) / f"models--{repo_id.replace('/', '--')}"
 
 
 def _headers() -> dict[str, str]:

@@ -54,14 +54,22 @@ def require(name: str, weights: int, limit: int = 0) -> None:
     if need > there:
         raise UserError(
             "{name} is too large for this computer's memory.",
-            "It needs about {need:.1f} GB and {there:.1f} GB can be used.",
+            "It needs about {need} and {there} can be used.",
             "Choose a smaller model or one quantised to fewer bits, or close other programs."
             if not limit
             else "Choose a smaller model or one quantised to fewer bits, or raise the memory limit in the settings.",
             name=name,
-            need=need / 1e9,
-            there=there / 1e9,
+            need=in_words(need),
+            there=in_words(there),
         )
+
+
+def in_words(size: int) -> str:
+    """A size as a person says it."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if size >= factor:
+            return f"{size / factor:,.2f} {unit}"
+    return f"{size / 1e3:,.1f} kB"
 
 
 def measure() -> Iterator[MemoryUse]:

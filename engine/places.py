@@ -10,20 +10,46 @@ from pathlib import Path
 
 import platformdirs
 
+from engine.errors import UserError
+
 _APP = "MLX-GRPO"
 
 
 def _place(system_folder: str, name: str) -> Path:
     home = os.environ.get("MLX_GRPO_HOME")
-    return (expand(home) if home else Path(system_folder)) / name
+    if not home:
+        return Path(system_folder) / name
+    try:
+        return expand(home) / name
+    except UserError:
+        return Path(home) / name  # errors are written there, so it must not be one itself
 
 
 def expand(name: str) -> Path:
-    """A path with `~` replaced; one of an unknown person stays as it is."""
+    """A path that a person wrote, with `~` replaced.
+
+    Raises:
+        UserError: it begins with the home folder of nobody here, or holds what no path can.
+    """
+    if "\0" in name:
+        raise UserError(
+            "The path {path} cannot be used.",
+            "It holds a NUL character, which no path can.",
+            "Take that character out.",
+            path=repr(name),
+        )
+    if not name.startswith("~"):
+        return Path(name)  # pathlib itself would take ./~ for ~
     try:
         return Path(name).expanduser()
-    except RuntimeError:
-        return Path(name)
+    except RuntimeError as error:
+        raise UserError(
+            "There is no home folder {home} on this computer.",
+            "The path {path} begins with it.",
+            "Write the whole path. A folder that is called so is named ./{path}",
+            home=Path(name).parts[0],
+            path=name,
+        ) from error
 
 
 def settings_file() -> Path:

@@ -81,16 +81,6 @@ def _allowed(schema: dict[str, object]) -> str:
             return f"{_allowed(option)}, or none"
     if "enum" in schema:
         return ", ".join(f"`{choice}`" if choice else "empty" for choice in schema["enum"])  # type: ignore[attr-defined]
-    bounds = [
-        f"{words} {schema[key]:,}".removesuffix(".0")
-        for key, words in (
-            ("exclusiveMinimum", "above"),
-            ("minimum", "from"),
-            ("maximum", "to"),
-            ("exclusiveMaximum", "to below"),
-        )
-        if key in schema
-    ]
     kind = {
         "boolean": "true or false",
         "string": "text",
@@ -100,8 +90,23 @@ def _allowed(schema: dict[str, object]) -> str:
     }
     if schema["type"] == "array":
         members: dict[str, object] = schema["items"]  # type: ignore[assignment]
-        return f"list of {_allowed(members)}" if "enum" in members else f"list of {kind[str(members['type'])]}s"
-    return " ".join([kind[str(schema["type"])], *bounds])
+        if "enum" in members:
+            return f"list of {_allowed(members)}"
+        return " ".join([f"list of {kind[str(members['type'])]}s", *_bounds(members)])
+    return " ".join([kind[str(schema["type"])], *_bounds(schema)])
+
+
+def _bounds(schema: dict[str, object]) -> list[str]:
+    return [
+        f"{words} {schema[key]:,}".removesuffix(".0")
+        for key, words in (
+            ("exclusiveMinimum", "above"),
+            ("minimum", "from"),
+            ("maximum", "to"),
+            ("exclusiveMaximum", "to below"),
+        )
+        if key in schema
+    ]
 
 
 if __name__ == "__main__":

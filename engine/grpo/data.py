@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, overload
 
+from engine import places
 from engine.errors import UserError
 from engine.events import Event, Note, Progress
 from engine.grpo import data_files, data_hub, procedural
@@ -83,7 +84,7 @@ class Rows(Sequence[Row]):
 
 
 def load(config: TrainConfig) -> Generator[Event, None, Task]:
-    """The rows of a run's data set, looked through once.
+    """The rows of a run's data set, looked through once as far as they are used.
 
     The held-out rows are those of `eval_file`, or of the split `eval_split`; where there is neither, the share
     `eval_fraction` of the training rows, cut off by a fixed shuffle that does not depend on the run's seed. Training
@@ -100,7 +101,7 @@ def load(config: TrainConfig) -> Generator[Event, None, Task]:
     source, other = yield from _open(config)
     train = _filled(source, form, config.dataset)
     if config.eval_file:
-        other_source = yield from _open_file(Path(config.eval_file).expanduser())
+        other_source = yield from _open_file(places.expand(config.eval_file))
         held_out = _filled(other_source, RowForm(config), config.eval_file)
     elif other is not None:
         held_out = _filled(other, form, f"{config.dataset}, split {config.eval_split}")
@@ -128,7 +129,7 @@ def _open(config: TrainConfig) -> Generator[Event, None, tuple[Source, Source | 
         if task in procedural.UNSTEADY and os.environ.get("PYTHONHASHSEED", "random") == "random":
             yield Note(f"{task} makes other problems each time the program starts, unless PYTHONHASHSEED=0 is set.")
         return procedural.gym_task(task, config.max_train_samples)
-    path = Path(name).expanduser()
+    path = places.expand(name)
     if path.is_file() or (not path.is_dir() and path.suffix.lower() in _suffixes()):
         return (yield from _open_file(path)), None
     return (
@@ -193,7 +194,10 @@ def _cut(rows: Rows, share: float) -> Generator[Event, None, tuple[Rows, Rows]]:
 
 
 def _apart(train: Rows, held_out: Rows, most: int) -> Generator[Event, None, Rows]:
-    """The first rows of `train` whose prompts are not held out, `most` of them or all; every row is looked at."""
+    """The first rows of `train` whose prompts are not held out, `most` of them or, with 0, all.
+
+    Every held-out row is looked at, and each training row up to the last that is taken.
+    """
     prompts = set()
     for done, row in enumerate(held_out):
         if done % _ROWS_AT_ONCE == 0:

@@ -14,6 +14,7 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from engine import places
 from engine.errors import UserError, explain, in_short
 from engine.events import Event, Progress
 
@@ -86,7 +87,7 @@ def open_splits(
     Raises:
         UserError: there is no such data set, configuration, revision or training split, or it cannot be fetched.
     """
-    folder = Path(name).expanduser()
+    folder = places.expand(name)
     local = bool(name) and folder.is_dir()
     if not local and not _HUB_NAME.fullmatch(name):
         raise UserError(
@@ -136,6 +137,8 @@ def _split(splits: dict[str, Callable[[str], datasets.Dataset]], wanted: str, na
     try:
         rows = splits[parts[0]](wanted)
     except Exception as error:  # what stands in brackets is the library's to understand
+        if nothing := _nothing_in(error, f"{name}, split {wanted}"):
+            raise nothing from error
         raise UserError(
             "The split {split} of {name} cannot be read.",
             "{reason}",
@@ -172,7 +175,7 @@ def _cache() -> str:
     import datasets
 
     if "HF_DATASETS_CACHE" not in os.environ and "HF_HOME" in os.environ:
-        return str(Path(os.environ["HF_HOME"]).expanduser() / "datasets")
+        return str(places.expand(os.environ["HF_HOME"]) / "datasets")
     return str(datasets.config.HF_DATASETS_CACHE)
 
 
@@ -191,6 +194,29 @@ def _beside(work: Callable[[], _Result], name: str) -> Generator[Event, None, _R
     while wait([future], _SECONDS_AN_EVENT).not_done:
         yield Progress("Fetching the data", 0, None, "", name)
     return future.result()
+
+
+def _nothing_in(error: Exception, name: str) -> UserError | None:
+    """The sentences for the library's exceptions on what has no files or no rows, None for any other."""
+    import datasets
+
+    if isinstance(error, datasets.exceptions.DataFilesNotFoundError | datasets.data_files.EmptyDatasetError):
+        return UserError(
+            "There are no data in {name}.",
+            "No JSONL, CSV or parquet file is in it.",
+            "Put one there, or set dataset to another folder or to a file.",
+            name=name,
+        )
+    cause = error.__cause__
+    text = f"{error} {cause}"
+    if not (isinstance(cause, StopIteration) or "BatchSize must be greater than 0" in text or "to no data!" in text):
+        return None
+    return UserError(
+        "{name} is empty.",
+        "It holds no rows, or a file of it does not.",
+        "Fill it, take the empty file away, or choose another data set.",
+        name=name,
+    )
 
 
 def _in_words(error: Exception, name: str, config: str = "", revision: str = "") -> UserError:
@@ -216,6 +242,8 @@ def _in_words(error: Exception, name: str, config: str = "", revision: str = "")
             "arithmetic, which is built in.",
             **values,
         )
+    if nothing := _nothing_in(error, name):
+        return nothing
     if isinstance(error, datasets.exceptions.DatasetNotFoundError | RepositoryNotFoundError):
         return UserError(
             "The data set {name} cannot be had from Hugging Face.",

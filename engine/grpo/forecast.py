@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import library, memory, model_config
+from engine import library, memory, model_config, places
 from engine.errors import UserError
 from engine.events import Event, Note, Progress
 from engine.grpo.memory_model import Memory, forecast_memory, kept_values, train_type_of
@@ -106,11 +105,11 @@ def require(planned: TrainingPlanned) -> None:
         return
     raise UserError(
         "{name} cannot be trained with these settings in this computer's memory.",
-        "It needs about {need:.1f} GB and {there:.1f} GB can be used.",
+        "It needs about {need} and {there} can be used.",
         "Set {settings}." if planned.suggestion else "Choose a smaller or quantised model, or close other programs.",
         name=planned.model,
-        need=planned.peak * _MARGIN / 1e9,
-        there=planned.available / 1e9,
+        need=memory.in_words(int(planned.peak * _MARGIN)),
+        there=memory.in_words(planned.available),
         settings=", ".join(planned.suggestion),
     )
 
@@ -280,7 +279,7 @@ def _is_here(dataset: str) -> bool:
     built_in = dataset == procedural.ARITHMETIC or dataset.startswith(procedural.REASONING_GYM)
     # A file that is missing counts: it is its reader who says so.
     suffixes = (*data_files.JSON_LINES, *data_files.TABLES, *data_hub.BUILDERS)
-    path = Path(dataset).expanduser()
+    path = places.expand(dataset)
     return built_in or path.exists() or path.suffix.lower() in suffixes
 
 

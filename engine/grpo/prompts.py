@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.chat.prompts import encode_chat
 from engine.errors import UserError
@@ -22,13 +22,40 @@ def encode(tokenizer: TokenizerWrapper, row: Row, config: TrainConfig) -> list[i
     What the data spells is text, even where it spells a special token.
 
     Raises:
-        UserError: the model's chat template refuses the prompt.
+        UserError: the model's chat template refuses the row's prompt, or the system prompt.
     """
-    ids = encode_chat(tokenizer, [("user", row.prompt)], config.system_prompt)
+    try:
+        ids = encode_chat(tokenizer, [("user", row.prompt)], config.system_prompt)
+    except UserError as error:
+        raise _refused(tokenizer, row, config, error) from error
     if config.completion_prefill:
         # By itself, so that its tokens are the same whatever the template ends with.
         ids += tokenizer.encode(config.completion_prefill, add_special_tokens=False, split_special_tokens=True)
     return ids
+
+
+def _refused(tokenizer: TokenizerWrapper, row: Row, config: TrainConfig, error: UserError) -> UserError:
+    """Which of the two it is that the model's chat template does not take."""
+    values: dict[str, Any] = {
+        "reason": f"{error.what} {error.why}",
+        "number": row.index + 1,
+        "prompt": row.prompt.strip()[:100],
+    }
+    try:
+        encode_chat(tokenizer, [("user", row.prompt)])
+    except UserError:
+        return UserError(
+            "The model refuses the prompt of row {number}: {prompt}",
+            "{reason}",
+            "Mend or delete that row. If all rows are refused, get the model again: its chat template is damaged.",
+            **values,
+        )
+    return UserError(
+        "The model refuses system_prompt.",
+        "{reason}",
+        'Change it, or set it to "".',
+        **values,
+    )
 
 
 def decode(tokenizer: TokenizerWrapper, ids: Sequence[int], eos_ids: Collection[int]) -> str:

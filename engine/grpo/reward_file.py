@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine import places
 from engine.errors import UserError, in_short
 from engine.grpo import reward_process
 from engine.grpo.reward_functions import Reward, Scores
@@ -40,14 +41,15 @@ class RewardFile:
         Raises:
             UserError: there is no such file.
         """
-        self.path = Path(path).expanduser().resolve()
-        if not self.path.is_file():
+        given = places.expand(path).absolute()
+        if not given.is_file():
             raise UserError(
                 "There is no reward file {path}",
                 "reward_file names a file that does not exist, or a folder.",
                 "Check the path, or leave reward_file empty to use built-in rewards alone.",
-                path=self.path,
+                path=given,
             )
+        self.path = given.resolve()
         self.known: tuple[str, ...] = ()
         self._seconds = seconds
         self._process = RewardProcess(__name__, {"path": str(self.path), "wanted": list(wanted)})
@@ -211,16 +213,7 @@ def _call(name: str, function: Reward, path: Path, completions: list[str], colum
         given: Any = function(completions, **columns)
         results = list(given) if isinstance(given, Iterable) else None
     except BaseException as error:  # a reward may even leave Python
-        raise UserError(
-            "The reward {name} failed: {place}",
-            "{kind}: {reason}",
-            "Mend it and resume the run. The columns it was given are: {columns}.",
-            name=name,
-            place=_place(path, _line(error, path) or _first_line(function)),
-            kind=type(error).__name__,
-            reason=in_short(error),
-            columns=", ".join(columns),
-        ) from error
+        raise _failed(name, function, path, error, columns) from error
     place = _place(path, _first_line(function))
     if results is None or len(results) != count:
         raise UserError(
@@ -232,7 +225,25 @@ def _call(name: str, function: Reward, path: Path, completions: list[str], colum
             count=count,
             found=f"{len(results)} scores" if results is not None else f"a {type(given).__name__}",
         )
-    return [_score(name, place, position, result) for position, result in enumerate(results)]
+    try:
+        return [_score(name, place, position, result) for position, result in enumerate(results)]
+    except UserError:
+        raise
+    except BaseException as error:  # what it returned may be of classes of its own
+        raise _failed(name, function, path, error, columns) from error
+
+
+def _failed(name: str, function: Reward, path: Path, error: BaseException, columns: Iterable[str]) -> UserError:
+    return UserError(
+        "The reward {name} failed: {place}",
+        "{kind}: {reason}",
+        "Mend it and resume the run. The columns it was given are: {columns}.",
+        name=name,
+        place=_place(path, _line(error, path) or _first_line(function)),
+        kind=type(error).__name__,
+        reason=in_short(error),
+        columns=", ".join(columns),
+    )
 
 
 def _score(name: str, place: str, position: int, result: Any) -> float | None:

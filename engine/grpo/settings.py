@@ -5,9 +5,9 @@ The keys of the original project keep their names and their meaning; where a key
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from engine.grpo.task_settings import TaskSettings, setting
 
@@ -36,14 +36,14 @@ class TrainConfig(TaskSettings):
         unit="tokens",
     )
     temperature: float = setting(
-        1.0, "Temperature", "How much completions of one prompt vary.", "Rollouts", gt=0.0, le=5.0, step=0.05
+        1.0, "Temperature", "How much completions of one prompt vary.", "Rollouts", ge=0.001, le=5.0, step=0.05
     )
     top_p: float = setting(
         1.0,
         "Top-p",
         "Keep the most likely tokens that together reach this probability; 1 keeps all.",
         "Rollouts",
-        gt=0.0,
+        ge=0.0001,
         le=1.0,
         step=0.01,
     )
@@ -59,7 +59,9 @@ class TrainConfig(TaskSettings):
         le=1.0,
         step=0.01,
     )
-    stop: tuple[str, ...] = setting((), "Stop strings", "A completion ends after one of these texts.", "Rollouts")
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = setting(
+        (), "Stop strings", "A completion ends after one of these texts.", "Rollouts"
+    )
     rollout_batch_size: int = setting(
         0,
         "Completions at once",
@@ -85,11 +87,18 @@ class TrainConfig(TaskSettings):
     )
 
     # Update
-    batch_size: int = setting(1, "Prompts per batch", "Prompts in each part of a step.", "Update", ge=1, le=1 << 16)
+    batch_size: int = setting(
+        1,
+        "Prompts per batch",
+        "A step takes this many prompts times gradient_accumulation_steps.",
+        "Update",
+        ge=1,
+        le=1 << 16,
+    )
     gradient_accumulation_steps: int = setting(
         4,
         "Batches per step",
-        "Batches whose gradients are added up before the weights change.",
+        "Batches of prompts between two changes of the weights; micro_batch_tokens says what is computed at once.",
         "Update",
         ge=1,
         le=1 << 16,
@@ -125,6 +134,7 @@ class TrainConfig(TaskSettings):
         "How far above 1 the ratio may go; for cispo the largest ratio, 5 where this is empty.",
         "Update",
         gt=0.0,
+        le=1e6,
         empty="As below",
     )
     clip_delta: float | None = setting(
@@ -133,6 +143,7 @@ class TrainConfig(TaskSettings):
         "The largest ratio where the advantage is negative; empty is none.",
         "Update",
         gt=1.0,
+        le=1e6,
         empty="None",
     )
     kl_coeff: float = setting(
@@ -162,7 +173,12 @@ class TrainConfig(TaskSettings):
         )
     )
     importance_cap: float = setting(
-        3.0, "Largest correction", "Weights above this are cut to it, or their tokens left out.", "Update", ge=1.0
+        3.0,
+        "Largest correction",
+        "Weights above this are cut to it, or their tokens left out.",
+        "Update",
+        ge=1.0,
+        le=1e6,
     )
     policy_temperature: Literal["sampling", "one"] = setting(
         "sampling",
@@ -180,10 +196,15 @@ class TrainConfig(TaskSettings):
         0.1, "Warm-up", "The share of all steps over which the learning rate rises.", "Optimiser", ge=0.0, le=1.0
     )
     max_grad_norm: float = setting(
-        0.1, "Gradient limit", "Gradients are scaled down to this global norm; 0 leaves them.", "Optimiser", ge=0.0
+        0.1,
+        "Gradient limit",
+        "Gradients are scaled down to this global norm; 0 leaves them.",
+        "Optimiser",
+        ge=0.0,
+        le=1e6,
     )
-    adam_beta1: float = setting(0.9, "Adam beta 1", "The decay of the mean gradient.", "Optimiser", ge=0.0, lt=1.0)
-    adam_beta2: float = setting(0.999, "Adam beta 2", "The decay of the mean square.", "Optimiser", ge=0.0, lt=1.0)
+    adam_beta1: float = setting(0.9, "Adam beta 1", "The decay of the mean gradient.", "Optimiser", ge=0.0, le=0.99999)
+    adam_beta2: float = setting(0.999, "Adam beta 2", "The decay of the mean square.", "Optimiser", ge=0.0, le=0.99999)
     weight_decay: float = setting(0.0, "Weight decay", "AdamW's pull towards zero.", "Optimiser", ge=0.0, le=1.0)
 
     # Length

@@ -5,7 +5,7 @@ The keys of the original project keep their names and their meaning; where a key
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,7 +30,9 @@ def setting(default: Any, title: str, description: str, group: str, **rest: Any)
 class TaskSettings(BaseModel):
     """What is trained, and on what."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
     # Model and run
     model_name: str = setting(
@@ -157,7 +159,7 @@ class TaskSettings(BaseModel):
         "Rewards",
         min_length=1,
     )
-    reward_weights: tuple[float, ...] = setting(
+    reward_weights: tuple[Annotated[float, Field(ge=-1000.0, le=1000.0)], ...] = setting(
         (), "Weights", "One factor for each reward; empty is 1 for all.", "Rewards"
     )
     reward_file: str = setting("", "Reward file", "A Python file with reward functions of your own.", "Rewards")

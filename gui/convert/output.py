@@ -10,6 +10,7 @@ from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from engine import places
+from engine.errors import UserError
 from gui import theme
 from gui.controls import mark
 from gui.convert.parts import button, words
@@ -55,7 +56,7 @@ class OutputField(QWidget):
     def folder(self) -> Path:
         """The folder that is named."""
         text = self.line.text().strip()
-        return places.expand(text).absolute() if text else self._default
+        return _named(text)[0] if text else self._default
 
     @property
     def changed_by_hand(self) -> bool:
@@ -110,7 +111,7 @@ class OutputField(QWidget):
         folder = self.folder
         exists = os.path.lexists(folder)
         self.replace.setVisible(exists and not self._is_source(folder))
-        complaint = self._refusal
+        complaint = _named(self.line.text().strip())[1] or self._refusal
         if self._is_source(folder):
             complaint = tr("This is the model itself. Choose another folder.")
         elif self._taken(folder):
@@ -129,6 +130,14 @@ class OutputField(QWidget):
 
     def _is_source(self, folder: Path) -> bool:
         return folder in (self._source, *self._source.parents)
+
+
+def _named(text: str) -> tuple[Path, str]:
+    """The folder that a text names, and why it is no path."""
+    try:
+        return places.expand(text).absolute(), ""
+    except UserError as error:
+        return Path(text).absolute(), tr(error.templates[0], **error.values)
 
 
 def _is_replaceable(folder: Path) -> bool:

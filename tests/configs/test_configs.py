@@ -16,8 +16,7 @@ def test_every_file_is_offered_by_name() -> None:
 
 
 @pytest.mark.parametrize("name", config_file.BUILT_IN)
-def test_every_key_acts(name: str) -> None:
-    """A file states what it wants; what it states is what it gives."""
+def test_a_file_gives_what_it_states(name: str) -> None:
     stated = tomllib.loads(config_file.built_in(name).read_text("utf-8"))
     settings = config_file.load(name, []).model_dump(mode="json")
     assert {key: settings[key] for key in stated} == stated

@@ -60,6 +60,26 @@ def test_a_mistake_is_told_in_sentences_with_exit_status_2(
     assert said == ""
 
 
+@pytest.mark.parametrize("setting", ["dataset", "eval_file", "reward_file", "output_dir", "model_name"])
+@pytest.mark.parametrize(("path", "word"), [("~nobody-here/x.jsonl", "no home folder"), ("x\0.jsonl", "NUL")])
+def test_a_path_that_cannot_be_is_told_in_sentences(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    path: str,
+    word: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "run.toml"
+    small = {"model_name": "starter", "dataset": "arithmetic", "rewards": ["accuracy"], "max_steps": 1}
+    file.write_text(config_file.to_toml(TrainConfig(**{**small, "eval_samples": 0, setting: path})), "utf-8")
+    status, out, said = call(capsys, "train", "--config", file)
+    assert (status, out) == (2, "")
+    assert word in said
+    assert [path.name for path in tmp_path.iterdir()] == ["run.toml"]
+
+
 def test_a_run_that_is_not_there_cannot_go_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for name in (tmp_path, "nowhere"):
         status, _, said = call(capsys, "train", "--resume", name)

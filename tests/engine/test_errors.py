@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from engine.errors import UserError, explain, failed
+from engine.errors import UserError, explain, failed, in_short
 
 
 def test_a_user_error_is_its_own_explanation() -> None:
@@ -40,6 +40,18 @@ def test_exceptions_of_others_get_words(exception: Exception, word: str, fault: 
     assert word in words.what
     assert words.remedy
     assert words.fault == fault
+
+
+class MuteError(RuntimeError):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def test_an_exception_that_cannot_say_what_it_is_gets_words_all_the_same() -> None:
+    words = failed(MuteError())
+    assert (words.fault, words.why) == ("bug", "MuteError: it says nothing")
+    assert "MuteError" in words.details
+    assert in_short(MuteError()) == "it says nothing"
 
 
 def test_a_bug_keeps_its_traceback_for_the_log() -> None:

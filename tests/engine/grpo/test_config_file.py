@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -91,7 +92,7 @@ SETTINGS = st.builds(
     learning_rate=st.floats(0, 1, exclude_min=True),
     clip_eps_high=st.none() | st.floats(0, 100, exclude_min=True),
     use_compile=st.booleans(),
-    stop=st.lists(st.text()).map(tuple),
+    stop=st.lists(st.text(min_size=1)).map(tuple),
     lora_keys=st.lists(st.text()).map(tuple),
     columns=st.dictionaries(st.text(), st.text()),
     report_to=st.sampled_from([(), ("wandb",), ("tensorboard", "wandb")]),
@@ -221,7 +222,14 @@ def test_a_missing_file_is_told_what_there_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
-        ("temperature=0", ["temperature", "greater than 0"]),
+        ("temperature=0", ["temperature", "greater than or equal to 0.001"]),
+        ("temperature=1e-40", ["temperature", "greater than or equal to 0.001"]),
+        ("top_p=1e-50", ["top_p", "greater than or equal to 0.0001"]),
+        ("adam_beta2=0.9999999999", ["adam_beta2", "less than or equal to 0.99999"]),
+        ('stop=[""]', ["stop", "''", "at least 1 character"]),
+        ("reward_weights=[nan, 1, 1, 1]", ["reward_weights", "nan", "finite number"]),
+        ("reward_weights=1,1,1,-inf", ["reward_weights", "-inf", "finite number"]),
+        ("reward_weights=1e308,1,1,1", ["reward_weights", "1e308", "less than or equal to 1000"]),
         ("loss_type=ppo", ["loss_type", "'dapo'"]),
         ("num_generations=x", ["num_generations", "'x'"]),
         ("seed", ["has no value"]),
@@ -231,3 +239,24 @@ def test_a_missing_file_is_told_what_there_is(tmp_path: Path) -> None:
 def test_a_value_that_cannot_be_is_told_why(assignment: str, words: list[str]) -> None:
     error = fails("smoke_test", assignment)
     assert all(word in f"{error.what} {error.why}" for word in words), (error.what, error.why)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400"])
+def test_every_number_is_finite(value: str) -> None:
+    for key, field in TrainConfig.model_fields.items():
+        if float in (field.annotation, *get_args(field.annotation)):
+            words = fails("smoke_test", f"{key}={value}, 1, 1, 1" if key == "reward_weights" else f"{key}={value}")
+            assert f"{words.what} {words.why}".endswith("Input should be a finite number."), words.what
+
+
+def test_every_number_has_bounds() -> None:
+    """What is finite in a file but not in float32 would end a run in the middle."""
+    for key, stated in TrainConfig.model_json_schema()["properties"].items():
+        for number in [*stated.get("anyOf", []), stated.get("items", {}), stated]:
+            # max_kl is only compared, in Python.
+            if number.get("type") == "number" and key != "max_kl":
+                assert "maximum" in number or "exclusiveMaximum" in number, key
+
+
+def test_a_reward_may_count_nothing_or_against() -> None:
+    assert config_file.load("smoke_test", ["reward_weights=0,-2.5,1000,1"]).reward_weights == (0.0, -2.5, 1000.0, 1.0)

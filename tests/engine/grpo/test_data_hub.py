@@ -160,8 +160,39 @@ def test_a_folder_of_broken_files(tmp_path: Path, content: bytes) -> None:
     assert caught.value.fault == "input"
 
 
-def test_a_folder_without_data(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be read"):
+@pytest.mark.parametrize("file", ["", "notes.md", "model.safetensors"])
+def test_a_folder_without_data(tmp_path: Path, file: str) -> None:
+    if file:
+        (tmp_path / file).write_text("no rows")
+    with pytest.raises(UserError, match="There are no data in") as caught:
+        result(open_splits(str(tmp_path), "", "", "train", "test"))
+    assert caught.value.why == "No JSONL, CSV or parquet file is in it."
+
+
+def empty(path: Path) -> Path:
+    """A file of this kind without a row."""
+    table = pyarrow.table({"question": pyarrow.array([], pyarrow.string())})
+    if path.suffix == ".parquet":
+        pyarrow.parquet.write_table(table, path)
+    elif path.suffix == ".arrow":
+        with pyarrow.ipc.new_stream(str(path), table.schema) as file:
+            file.write_table(table)
+    else:
+        path.write_text({"list.json": "[]"}.get(path.name, ""))
+    return path
+
+
+@pytest.mark.parametrize("name", ["none.parquet", "none.arrow", "list.json", "none.json"])
+def test_a_file_without_rows_is_called_empty(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} is empty") as caught:
+        result(open_file(empty(tmp_path / name)))
+    assert caught.value.why == "It holds no rows, or a file of it does not."
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "train.jsonl", "list.json"])
+def test_a_folder_without_rows_is_called_empty(tmp_path: Path, name: str) -> None:
+    empty(tmp_path / name)
+    with pytest.raises(UserError, match="is empty"):
         result(open_splits(str(tmp_path), "", "", "train", "test"))
 
 

@@ -189,6 +189,13 @@ def test_where_nothing_helps_nothing_is_suggested() -> None:
     assert "smaller" in raised.value.remedy
 
 
+def test_a_small_limit_is_named_as_it_is() -> None:
+    planned = plan(TrainConfig(precision="bfloat16"), SEVEN_BILLION, Machine(1 << 20), stored=4 * 10**9)
+    with pytest.raises(UserError, match="cannot be trained") as raised:
+        forecast.require(planned)
+    assert raised.value.why.endswith(" GB and 1.05 MB can be used.")
+
+
 def test_a_reference_of_whole_weights_is_a_second_copy() -> None:
     without = _planned(TrainConfig(train_type="full", precision="bfloat16"), 1)
     held = _planned(TrainConfig(train_type="full", precision="bfloat16", kl_coeff=0.1), 1)

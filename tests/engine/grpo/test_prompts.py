@@ -42,6 +42,32 @@ def test_the_system_prompt_is_read(tokenizer: TokenizerWrapper) -> None:
     assert "Be brief." in tokenizer.decode(ids)
 
 
+REFUSING = """\
+{%- for message in messages -%}
+{%- if message.role == "system" or word in message.content -%}{{ raise_exception("no " + word) }}{%- endif -%}
+{{ message.content }}
+{%- endfor -%}
+"""
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("What is 1 + 1?", ("refuses system_prompt", 'set it to ""')),
+        ("What is pepper?", ("refuses the prompt of row 3", "What is pepper?", "Mend or delete that row")),
+    ],
+)
+def test_what_a_chat_template_refuses_is_named(prompt: str, words: tuple[str, ...]) -> None:
+    fussy = load(places.starter_folder())
+    fussy.chat_template = '{%- set word = "pepper" -%}' + REFUSING
+    assert prompts.encode(fussy, row("What is salt?"), config(system_prompt="Be brief."))
+    with pytest.raises(UserError) as caught:
+        prompts.encode(fussy, row(prompt, 2), config(system_prompt="Use pepper."))
+    said = f"{caught.value.what} {caught.value.why} {caught.value.remedy}"
+    assert all(word in said for word in (*words, "no pepper")), said
+    assert "conversation" not in caught.value.remedy
+
+
 def test_special_tokens_in_the_data_stay_text(tokenizer: TokenizerWrapper) -> None:
     special = set(tokenizer.all_special_ids)
     plain = prompts.encode(tokenizer, row("a"), config())

@@ -161,6 +161,32 @@ def hanging(completions, **columns):
 
 def sleeping(completions, **columns):
     time.sleep(1000)
+
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+class Odd:
+    def __init__(self, kind):
+        self.kind = kind
+
+    def __float__(self):
+        raise {"float": Mute, "repr": TypeError}[self.kind]
+
+    def __repr__(self):
+        raise KeyError("no picture")
+
+def mute(completions, **columns):
+    raise Mute
+
+def muttering(completions, **columns):
+    raise Exception(Mute())
+
+def unfloatable(completions, **columns):
+    return [1.0, Odd("float")]
+
+def unshowable(completions, **columns):
+    return [1.0, Odd("repr")]
 """
 
 
@@ -178,6 +204,10 @@ def sleeping(completions, **columns):
         ("crashing", ("ended its own process", "-11")),
         ("hanging", ("longer than 0.5 s",)),
         ("sleeping", ("longer than 0.5 s",)),
+        ("mute", ("failed", "Mute: it says nothing")),
+        ("muttering", ("failed", "Exception: it says nothing")),
+        ("unfloatable", ("failed", "line 46", "Mute")),
+        ("unshowable", ("failed", "line 49", "KeyError", "no picture")),
     ],
 )
 def test_a_reward_at_fault_names_itself(tmp_path: Path, name: str, words: tuple[str, ...]) -> None:

@@ -217,6 +217,7 @@ def test_an_output_that_cannot_be_written_is_said_at_once(qtbot: QtBot, tmp_path
     assert "model itself" in complaint(tmp_path)
     assert "Another conversion" in complaint(tmp_path / "queued")
     assert complaint(tmp_path / "new") == ""
+    assert "no home folder ~nobody-here" in complaint(Path("~nobody-here/new"))
     assert "exists already" in complaint(model)
     field.replace.setChecked(True)
     assert field.valid

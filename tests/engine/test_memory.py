@@ -1,0 +1,21 @@
+"""What is said of a model that is too large."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine import memory
+from engine.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0.0 kB"), (1024, "1.0 kB"), (1 << 20, "1.05 MB"), (3_400_000_000, "3.40 GB")]
+)
+def test_a_size_in_words(count: int, text: str) -> None:
+    assert memory.in_words(count) == text
+
+
+def test_a_small_limit_is_named_as_it_is() -> None:
+    with pytest.raises(UserError, match="too large") as caught:
+        memory.require("starter", 10**6, 1 << 20)
+    assert caught.value.why == "It needs about 269.49 MB and 1.05 MB can be used."
