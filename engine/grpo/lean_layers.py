@@ -1,7 +1,8 @@
-"""Layers that compute what MLX's and mlx_lm's do and keep fewer arrays. Knows no training.
+"""Layers that compute what MLX's and mlx_lm's do, for training. Knows no loss.
 
 LoRA's product is added where the bare layer's result lies. On the CPU, where MLX makes a norm of many small steps and
-keeps what each leaves, its gradient is written out; a GPU has kernels for both.
+keeps what each leaves, its gradient is written out; a GPU has kernels for both. There an embedding's gradient is added
+up in an order of its own: MLX's comes in any, and a run that is gone on with would not be the same.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import mlx.core as mx
+from mlx.nn.layers.embedding import Embedding
 from mlx.nn.layers.normalization import RMSNorm
 from mlx_lm.tuner.lora import LoRALinear
 
@@ -51,10 +53,37 @@ class LeanRMSNorm(RMSNorm):
         return found  # type: ignore[no-any-return]
 
 
+class OrderedEmbedding(Embedding):
+    """What `Embedding` of MLX computes; the gradients of a token's places are added up in the same order always."""
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Shapes: (...) token ids to (..., width)."""
+
+        @mx.custom_function
+        def rows(weight: mx.array, ids: mx.array) -> mx.array:
+            return weight[ids]
+
+        @rows.vjp
+        def _(primals: Any, cotangent: Any, _output: Any) -> tuple[mx.array, mx.array]:
+            weight, ids = primals
+            tokens = ids.reshape(-1)
+            same = tokens[:, None] == tokens
+            sums = same.astype(cotangent.dtype) @ cotangent.reshape(-1, cotangent.shape[-1])
+            # At the first place of each token its sum, at the others 0, which any order adds alike.
+            first = mx.argmax(same, axis=1) == mx.arange(len(tokens))
+            gradient = mx.zeros_like(weight).at[tokens].add(mx.where(first[:, None], sums, 0.0).astype(weight.dtype))
+            return gradient, mx.zeros_like(ids)
+
+        found: Any = rows(self.weight, x)
+        return found  # type: ignore[no-any-return]
+
+
 def install(model: Any) -> None:
-    """Make the LoRA layers of the model such ones, and on the CPU its norms."""
+    """Make the layers of the model such ones, of each kind where they are better than MLX's."""
     lean: dict[type, type] = {LoRALinear: LeanLoRALinear}
-    if not backend.has_gpu():
+    if backend.has_gpu():
+        lean[Embedding] = OrderedEmbedding
+    else:
         lean[RMSNorm] = LeanRMSNorm
     for module in model.modules():
         if type(module) in lean:

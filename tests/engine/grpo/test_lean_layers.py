@@ -10,6 +10,7 @@ import pytest
 from mlx import nn
 from mlx_lm.tuner.lora import LoRALinear
 
+from engine import backend
 from engine.grpo import lean_layers
 
 
@@ -61,3 +62,33 @@ def test_a_lean_adapter_fuses_as_before() -> None:
     x = mx.random.normal((3, 64), key=mx.random.key(0))
     lean_layers.install(model)
     np.testing.assert_allclose(np.array(model.adapter.fuse()(x)), np.array(model.adapter(x)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16])
+def test_an_embedding_in_order_has_the_same_gradient(dtype: mx.Dtype) -> None:
+    layer = nn.Embedding(9, 16)
+    layer.set_dtype(dtype)
+    ids = mx.array([[3, 1, 3, 8], [8, 8, 0, 3]])
+    slopes = mx.random.normal((2, 4, 16), key=mx.random.key(1)).astype(dtype)
+
+    def gradient() -> tuple[mx.array, np.ndarray]:
+        found, grads = nn.value_and_grad(layer, lambda ids: (layer(ids) * slopes).sum())(ids)
+        return found, np.array(grads["weight"].astype(mx.float32))
+
+    value, expected = gradient()
+    layer.__class__ = lean_layers.OrderedEmbedding
+    found, gradients = gradient()
+    assert mx.array_equal(found, value)
+    np.testing.assert_allclose(gradients, expected, rtol=0, atol=1e-6 if dtype == mx.float32 else 2e-2)
+    assert not gradients[[2, 4, 5, 6, 7]].any()
+
+
+def test_each_device_has_the_layers_that_are_better_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kinds(gpu: bool) -> set[type]:
+        monkeypatch.setattr(backend, "has_gpu", lambda: gpu)
+        model = nn.Sequential(nn.Embedding(4, 8), nn.RMSNorm(8), nn.QuantizedEmbedding(8, 64))
+        lean_layers.install(model)
+        return {type(layer) for layer in model.layers}
+
+    assert kinds(gpu=True) == {lean_layers.OrderedEmbedding, nn.RMSNorm, nn.QuantizedEmbedding}
+    assert kinds(gpu=False) == {nn.Embedding, lean_layers.LeanRMSNorm, nn.QuantizedEmbedding}
