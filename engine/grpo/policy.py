@@ -269,6 +269,8 @@ def open_policy(
             "This model reads long texts with other rotary factors than short ones: all texts of this run are read as "
             f"long ones, of {_longest(config):,} tokens."
         )
+    if not policy.tokenizer.has_chat_template:
+        yield Note("This model has no chat template: prompts are given to it as plain text, User: and Assistant:.")
     if trained and config.share_prompts and not policy.shares_prompts:
         yield Note("This architecture does not allow sharing prompts: each group is computed by itself.")
     return policy

@@ -5,7 +5,6 @@ All is looked at before anything is changed: a run that cannot go on is left as 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,8 +146,8 @@ def _require_never_saved(folder: RunFolder, notes: tuple[Note, ...]) -> None:
         raise UserError(
             "The run {run} cannot go on: it has no whole checkpoint.",
             "All in {checkpoints} are damaged." if notes else "Its record tells of some, and {checkpoints} has none.",
-            "Restore one from a backup, or begin a new run: mlx-grpo train --config {config} --set run_name=NAME",
+            "Restore one from a backup, or begin a new run with the settings in {config} under another run_name.",
             run=folder.folder,
             checkpoints=folder.checkpoints,
-            config=shlex.quote(str(folder.folder / config_file.RUN)),
+            config=folder.folder / config_file.RUN,
         )

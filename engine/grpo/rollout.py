@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import mlx.core as mx
 import numpy as np
 
+from engine.chat.prompts import PLAIN_STOPS
 from engine.events import Event, Progress
 from engine.grpo.exponentials import exp, logsumexp
 from engine.grpo.prompts import decode
@@ -170,7 +171,9 @@ class _Batch:
         config: TrainConfig,
         limit: int,
     ) -> None:
-        self._policy, self._prompts, self._sampler, self._stop = policy, prompts, sampler, config.stop
+        self._policy, self._prompts, self._sampler = policy, prompts, sampler
+        # Without a chat template a model may go on with the other side's words.
+        self._stop = config.stop if policy.tokenizer.has_chat_template else (*config.stop, *PLAIN_STOPS)
         self._generations, self._limit = generations, limit
         count = len(prompts) * generations
         shape = (count, limit)

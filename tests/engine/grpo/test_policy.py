@@ -353,6 +353,20 @@ def test_that_prompts_are_not_shared_is_said(tmp_path: Path) -> None:
     assert any(isinstance(event, Note) and "sharing prompts" in event.text for event in open_policy(config))
 
 
+def test_that_there_is_no_chat_template_is_said(tmp_path: Path) -> None:
+    def said() -> bool:
+        events = open_policy(cases.config_of(tmp_path))
+        return any(isinstance(event, Note) and "no chat template" in event.text for event in events)
+
+    make_model(tmp_path)
+    assert not said()
+    (tmp_path / "chat_template.jinja").unlink(missing_ok=True)
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text("utf-8"))
+    settings.pop("chat_template", None)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    assert said()
+
+
 def test_completions_of_a_quantised_copy_are_corrected(tmp_path):
     policy = cases.policy_in(tmp_path, model={"hidden_size": 64, "intermediate_size": 128}, quantize_for_rollouts=True)
     with policy.rounded():

@@ -441,7 +441,7 @@ def test_a_run_whose_checkpoints_are_lost_is_left_as_it_is(loss: str, tmp_path: 
     left = everything(folder)
     with pytest.raises(UserError, match="no whole checkpoint") as raised:
         list(trainer.train(config, folder))
-    assert f"--config {folder / 'config.toml'} --set run_name=" in raised.value.remedy
+    assert str(folder / "config.toml") in raised.value.remedy
     assert everything(folder) == left
 
 

@@ -302,6 +302,16 @@ def test_a_stop_string_ends_a_completion(tmp_path: Path) -> None:
             assert rolled.tokens == was.tokens
 
 
+def test_without_a_chat_template_a_completion_ends_where_the_other_side_speaks(tmp_path: Path) -> None:
+    folder = make_model(tmp_path)
+    config = cases.config_of(folder, max_new_tokens=40, temperature=5.0, stop=("\n",))
+    policy = cases.policy_of(config)
+    assert rollout._Batch(policy, [[1]], 1, Sampler(config, greedy=True), None, config, 4)._stop == ("\n",)
+    policy.tokenizer.has_chat_template = False
+    stops = rollout._Batch(policy, [[1]], 1, Sampler(config, greedy=True), None, config, 4)._stop
+    assert stops == ("\n", "\nUser:")
+
+
 def test_one_token_is_a_completion(tmp_path: Path) -> None:
     policy, config = ending(tmp_path, max_new_tokens=1)
     assert [len(rolled.tokens) for rolled in cases.completions(policy, config)] == [1] * 12
