@@ -46,8 +46,21 @@ class HubRows:
         return f"row {number + 1} of {self._name}"
 
     def read(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """The rows of these numbers."""
-        columns: dict[str, list[Any]] = self._rows[list(numbers)]
+        """The rows of these numbers.
+
+        Raises:
+            UserError: they hold pictures, sounds or documents, for which the library needs packages of their own.
+        """
+        try:
+            columns: dict[str, list[Any]] = self._rows[list(numbers)]
+        except ImportError as error:
+            raise UserError(
+                "The data of {name} are not texts alone.",
+                "{reason}",
+                "Choose data without pictures, sounds and documents: training reads texts and numbers.",
+                name=self._name,
+                reason=in_short(error),
+            ) from error
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

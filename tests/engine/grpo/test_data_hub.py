@@ -182,6 +182,17 @@ def empty(path: Path) -> Path:
     return path
 
 
+def test_a_folder_of_documents_is_refused_in_words(tmp_path: Path) -> None:
+    """The library would read them with a package that is not installed."""
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "one.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
+    train, _ = result(open_splits(str(folder), "", "", "train", "test"))
+    with pytest.raises(UserError, match="are not texts alone") as raised:
+        train.read([0])
+    assert "pdfplumber" in raised.value.why
+
+
 @pytest.mark.parametrize("name", ["none.parquet", "none.arrow", "list.json", "none.json"])
 def test_a_file_without_rows_is_called_empty(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=f"{name} is empty") as caught:
