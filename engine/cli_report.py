@@ -18,6 +18,7 @@ from engine.events import (
     QualityMeasured,
     ReplyFinished,
 )
+from engine.memory import in_words
 from engine.training_events import TrainingFinished
 
 QUALITY_HEADER = " setting          size  bits  KL divergence  same top token  perplexity  tokens/s"
@@ -78,7 +79,7 @@ def quality(event: QualityMeasured) -> str:
     speed = f"{event.tokens_per_second:9.1f}" if event.tokens_per_second else "        -"
     mark = "*" if event.chosen else " "
     return (
-        f"{mark}{event.setting:<13} {size(event.size):>8} {event.bits:5.2f} {event.divergence:14.4f} "
+        f"{mark}{event.setting:<13} {in_words(event.size):>8} {event.bits:5.2f} {event.divergence:14.4f} "
         f"{event.agreement:15.1%} {event.perplexity:11.2f} {speed}"
     )
 
@@ -91,9 +92,12 @@ def _plan(event: ConversionPlanned) -> str:
         ("Parameters", f"{event.parameters / 1e6:,.1f} million, {event.dtype}, {_files(event.shards)}"),
         ("Tokenizer", f"{event.tokenizer or 'none'}, {template} chat template"),
         ("Context", f"{event.context:,} tokens" if event.context else "not stated"),
-        ("Size", f"{size(event.source_bytes)} -> {size(event.result_bytes)} ({event.result_bits:g} bits per weight)"),
-        ("Memory", f"about {size(event.peak_memory)} at most"),
-        ("Disk", f"{size(event.disk_needed)} of {size(event.free_disk)} free"),
+        (
+            "Size",
+            f"{in_words(event.source_bytes)} -> {in_words(event.result_bytes)} ({event.result_bits:g} bits per weight)",
+        ),
+        ("Memory", f"about {in_words(event.peak_memory)} at most"),
+        ("Disk", f"{in_words(event.disk_needed)} of {in_words(event.free_disk)} free"),
         ("Check", "against the source" if event.checked else "none"),
         ("Output", event.output),
         *(("Note", warning) for warning in event.warnings),
@@ -104,9 +108,9 @@ def _plan(event: ConversionPlanned) -> str:
 def _finished(event: ModelConverted | ModelUploaded) -> str:
     if isinstance(event, ModelConverted):
         left_out = "".join(f"\nLeft out: {name}" for name in event.left_out)
-        return f"{size(event.size)}, {event.bits:g} bits per weight, {event.seconds:.1f} s{left_out}"
+        return f"{in_words(event.size)}, {event.bits:g} bits per weight, {event.seconds:.1f} s{left_out}"
     sent = "Sent" if event.sent else "Nothing was sent; it would be"
-    return f"{sent}: {_files(event.files)}, {size(event.size)}, {'private' if event.private else 'public'}"
+    return f"{sent}: {_files(event.files)}, {in_words(event.size)}, {'private' if event.private else 'public'}"
 
 
 def _verdict(event: ModelChecked) -> str:
@@ -116,14 +120,6 @@ def _verdict(event: ModelChecked) -> str:
             f"{event.agreement:.1%} same top token, {event.positions} positions, prompts up to {event.longest} tokens)"
         )
     return ("Not checked: " if event.verdict == "not checked" else "DIFFERENT: ") + event.reason
-
-
-def size(count: int) -> str:
-    """A number of bytes as a person says it."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
-        if count >= factor:
-            return f"{count / factor:,.2f} {unit}"
-    return f"{count / 1e3:,.1f} kB"
 
 
 def _files(count: int) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from engine.cli_report import size
 from engine.events import Event
+from engine.memory import in_words
 from engine.training_events import (
     CheckpointSaved,
     Evaluated,
@@ -81,8 +81,8 @@ def _plan(event: TrainingPlanned) -> str:
             "Trained",
             f"{rows[1][1]}: {_millions(event.trainable)} of {_millions(event.parameters)} parameters ({share:.1%})",
         )
-        rows.append(("Memory", f"about {size(event.peak)} at most, {size(event.available)} can be used"))
-        rows += [("", f"{name} {size(count)}") for name, count in parts]
+        rows.append(("Memory", f"about {in_words(event.peak)} at most, {in_words(event.available)} can be used"))
+        rows += [("", f"{name} {in_words(count)}") for name, count in parts]
         rows.append(("Fits", "yes" if event.fits else "NO"))
         if event.suggestion:
             settings = " ".join(f"--set {assignment}" for assignment in event.suggestion)
