@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from engine.run_events import RunEvent
 from engine.training_events import (
     CheckpointSaved,
     Evaluated,
@@ -305,6 +306,7 @@ Event = (
     | CheckpointSaved
     | TrainingFinished
     | TrainingStopped
+    | RunEvent
     | MemoryUse
     | Finding
     | Done

@@ -13,6 +13,7 @@ from engine.convert.settings import ConversionSettings
 from engine.errors import UserError, explain
 from engine.events import Event, ModelFetched, ModelFound, ModelUnloaded, ReplyFinished, Token
 from engine.live import LivePolicies
+from engine.monitor import jobs as monitor
 from engine.requests import (
     CHAT,
     CONVERSION,
@@ -149,6 +150,8 @@ def start(request: Request, bench: Workbench) -> Iterator[Event]:
             from engine import doctor
 
             yield from doctor.examine()
+        case _:
+            yield from monitor.start(request, bench)
 
 
 def fetch(repository: str, revision: str | None = None, *, any_kind: bool = False) -> Iterator[Event]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.config import Sampling
 from engine.convert.settings import ConversionSettings
 from engine.grpo.settings import TrainConfig
+from engine.monitor.requests import MonitorRequest
 
 # Lower numbers go first on the compute lane.
 MEASURE, CHAT, EVALUATION, CONVERSION, TRAINING = range(5)
@@ -211,4 +212,5 @@ Request = (
     | Upload
     | Train
     | Evaluate
+    | MonitorRequest
 )

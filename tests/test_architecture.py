@@ -16,6 +16,8 @@ MODEL_CODE = {"mlx", "mlx_lm", "torch", "transformers", "safetensors", "tokenize
 PLAIN_DATA = {
     "engine.events",
     "engine.training_events",
+    "engine.run_events",
+    "engine.monitor.requests",
     "engine.grpo.controls",
     "engine.grpo.settings",
     "engine.grpo.task_settings",

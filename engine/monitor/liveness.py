@@ -1,0 +1,40 @@
+"""Tells whether some process trains in a run's folder. Knows no record and no window."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from pathlib import Path
+
+from engine.grpo import run_names
+
+# A lock on another machine's disk cannot be seen from here; what was written just now tells of it.
+_FRESH_SECONDS = 20.0
+
+
+def is_live(folder: Path, record: Path) -> bool:
+    """Whether the run's lock is held, or its record was written to by a process that cannot be seen from here."""
+    held = _is_held(folder / run_names.LOCK)
+    return _is_fresh(record) if held is None else held
+
+
+def _is_held(lock: Path) -> bool | None:
+    """Whether a process holds the lock; None where this cannot be told."""
+    try:
+        with lock.open("rb") as file:
+            if not file.read(1):
+                return False
+            # For an instant only, and where the number in it may be that of a dead process.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False
+
+
+def _is_fresh(record: Path) -> bool:
+    try:
+        return time.time() - record.stat().st_mtime < _FRESH_SECONDS
+    except OSError:
+        return False

@@ -1,0 +1,151 @@
+"""Reads a run's events.jsonl as it grows. Knows lines and figures, and no view of them.
+
+The file is all there is to know: that of a run which trains in this window, in another process, or that was copied
+from another machine is read alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic_core import from_json as parse
+
+from engine import errors
+from engine.errors import UserError
+from engine.events import Event, from_json
+from engine.monitor.liveness import is_live
+from engine.run_events import FiguresRead, RecordRead, RecordReplaced
+from engine.training_events import StepFinished
+
+FILE = "events.jsonl"
+"""The name of a run's record."""
+_STEP = b'{"event": "step_finished"'
+# Small enough that nobody else waits long for the interpreter while a block is parsed.
+_BLOCK = 256 * 1024
+_MARK_BYTES = 512
+_FIGURES = tuple(field.name for field in dataclasses.fields(StepFinished) if field.name not in {"rewards", "rows"})
+
+
+def read(folder: Path, place: int = 0, mark: str = "") -> Iterator[Event]:
+    """Read what a run's record holds from a place on.
+
+    Args:
+        folder: the run's folder.
+        place: the byte that was read up to, 0 for the start.
+        mark: that of the `RecordRead` of this place.
+
+    Yields:
+        RecordReplaced where the record is another one than at `place`; FiguresRead for the steps, and every other
+        event as the run said it; at last RecordRead.
+
+    Raises:
+        UserError: there is no such folder, or the file cannot be read.
+    """
+    file = folder / FILE
+    try:
+        with file.open("rb") as lines:
+            if place and _mark(lines, place) != mark:
+                yield RecordReplaced()
+                place = 0
+            unknown, torn = 0, b""
+            lines.seek(place)
+            while block := lines.read(_BLOCK):
+                whole, end, torn = (torn + block).rpartition(b"\n")
+                if end:
+                    unknown += yield from _said(whole.split(b"\n"))
+                    place = lines.tell() - len(torn)
+            yield RecordRead(place, _mark(lines, place), len(torn), unknown, is_live(folder, file))
+    except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise _gone(folder) from error
+        if place:
+            yield RecordReplaced()
+        yield RecordRead(0, "", 0, 0, is_live(folder, file), missing=True)
+    except OSError as error:
+        raise errors.explain(error) from error
+
+
+def figures(lines: Sequence[bytes]) -> tuple[FiguresRead | None, int]:
+    """The figures of lines that tell of steps, and how many of the lines were no such thing."""
+    try:
+        steps: list[dict[str, Any]] = parse(b"[" + b",".join(lines) + b"]")
+        unknown = 0
+    except ValueError:
+        steps = [step for line in lines if isinstance(step := _parsed(line), dict)]
+        unknown = len(lines) - len(steps)
+    # Keys that a newer version added are no concern of this one; a step without its number is no step.
+    sound = [step for step in steps if isinstance(step.get("step"), int)]
+    unknown += len(steps) - len(sound)
+    if not sound:
+        return None, unknown
+    columns: list[tuple[str, tuple[float | None, ...]]] = [
+        (name, _numbers([step.get(name) for step in sound])) for name in _FIGURES
+    ]
+    return FiguresRead((*columns, *_rewards(sound))), unknown
+
+
+def _said(lines: list[bytes]) -> Generator[Event, None, int]:
+    """The events of whole lines, the steps in one; how many were not understood."""
+    steps = [line for line in lines if line.startswith(_STEP)]
+    unknown = 0
+    if steps:
+        found, unknown = figures(steps)
+        if found is not None:
+            yield found
+    for line in lines:
+        if line.strip() and not line.startswith(_STEP):
+            try:
+                yield from_json(line.decode("utf-8", "replace"))
+            except (ValueError, TypeError):
+                unknown += 1
+    return unknown
+
+
+def _rewards(steps: list[dict[str, Any]]) -> Iterator[tuple[str, tuple[float | None, ...]]]:
+    read = [_by_name(step.get("rewards")) for step in steps]
+    for name in dict.fromkeys(name for rewards in read for name in rewards):
+        means, spreads = zip(*(rewards.get(name, (None, None)) for rewards in read), strict=True)
+        yield f"rewards/{name}", _numbers(means)
+        yield f"rewards/{name}/spread", _numbers(spreads)
+
+
+def _by_name(rewards: Any) -> dict[str, tuple[Any, Any]]:
+    try:
+        return {name: (mean, spread) for name, mean, spread in rewards or ()}
+    except (TypeError, ValueError):
+        return {}
+
+
+def _numbers(values: Sequence[Any]) -> tuple[float | None, ...]:
+    try:
+        return tuple(map(float, values))
+    except (TypeError, ValueError):
+        return tuple(float(value) if isinstance(value, int | float) else None for value in values)
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return parse(line)
+    except ValueError:
+        return None
+
+
+def _mark(lines: IO[bytes], place: int) -> str:
+    """What stands before a place, in short: another record, or one that was cut and went on, has another mark."""
+    start = max(0, place - _MARK_BYTES)
+    lines.seek(start)
+    return hashlib.blake2b(lines.read(place - start), digest_size=12).hexdigest()
+
+
+def _gone(folder: Path) -> UserError:
+    return UserError(
+        "The run {name} is not there any more.",
+        "Its folder {folder} was moved, renamed or deleted, or its disk is not connected.",
+        "Bring the folder back, or take the run off the list.",
+        name=folder.name,
+        folder=folder,
+    )

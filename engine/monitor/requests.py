@@ -1,0 +1,124 @@
+"""What can be asked about runs on disk and runs to come: frozen dataclasses, one a job. Knows no room that does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.grpo.settings import TrainConfig
+
+# On the compute lane before training, which would keep a person waiting for a preview.
+_PREVIEW = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ListRuns:
+    """Find all runs in the program's own folder of runs and in these others; reads a few lines of each."""
+
+    folders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRecord:
+    """Read a run's record from where it was read up to; `place` and `mark` are those of the last `RecordRead`."""
+
+    folder: str
+    place: int = 0
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSamples:
+    """Read all completions of a step."""
+
+    folder: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSamples:
+    """Find completions that hold a text, whatever its case, the newest first, `limit` at most."""
+
+    folder: str
+    text: str
+    limit: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ReadConfig:
+    """Read the settings of a run's folder, of a TOML file, or of a file that comes with the program by its name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewData:
+    """Render the first rows of a configuration's data, in the order of the run, as the model would read them."""
+
+    config: TrainConfig
+    rows: int = 8
+    priority: int = _PREVIEW
+
+
+@dataclass(frozen=True, slots=True)
+class TryRewards:
+    """Have the rewards of a configuration judge these completions of a row, and `live` new ones of its model."""
+
+    config: TrainConfig
+    row: int = 0
+    completions: tuple[str, ...] = ()
+    live: int = 0
+    priority: int = _PREVIEW
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeNotes:
+    """Keep a person's notes and tags in a run's folder."""
+
+    folder: str
+    notes: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRun:
+    """Put a run aside, from where `RestoreRun` brings it back until `PurgeRuns`."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRun:
+    """Bring back a run that was put aside; `folder` is where it is now."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeRuns:
+    """Delete for good what was put aside in the program's own folder of runs and in these others."""
+
+    folders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReport:
+    """Write one HTML page of a run, with everything in it; `output` is its file, "" for one in the run's folder."""
+
+    folder: str
+    output: str = ""
+
+
+MonitorRequest = (
+    ListRuns
+    | ReadRecord
+    | ReadSamples
+    | SearchSamples
+    | ReadConfig
+    | PreviewData
+    | TryRewards
+    | ChangeNotes
+    | DeleteRun
+    | RestoreRun
+    | PurgeRuns
+    | WriteReport
+)

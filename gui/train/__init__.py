@@ -1,0 +1,1 @@
+"""The page "Train": new runs, live runs and old ones."""
