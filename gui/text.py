@@ -5,6 +5,8 @@ Words come from here, from the engine's setting models and from its error templa
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QCoreApplication, QLocale
 
 _CONTEXT = "MLX-GRPO"
@@ -32,3 +34,30 @@ def size(count: float) -> str:
         units.pop(0)
     decimals = 0 if units[0] == "bytes" or value >= 100 else 1
     return f"{number(value, decimals)} {tr(units[0])}"
+
+
+def parameters(count: int) -> str:
+    """A number of weights: 1.7 billion."""
+    if count >= 1e9:
+        return tr("{count} billion", count=number(count / 1e9, 1))
+    if count >= 1e6:
+        return tr("{count} million", count=number(count / 1e6, 1 if count < 1e7 else 0))
+    return number(count)
+
+
+def duration(seconds: float) -> str:
+    """A time as a person says it, no more exact than is useful."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return tr("1 second") if whole == 1 else tr("{count} seconds", count=number(whole))
+    if whole < 5400:
+        minutes = round(whole / 60)
+        return tr("1 minute") if minutes == 1 else tr("{count} minutes", count=number(minutes))
+    hours, minutes = divmod(round(whole / 60), 60)
+    return tr("{hours} h {minutes} min", hours=number(hours), minutes=number(minutes))
+
+
+def short_path(path: str | Path) -> str:
+    """The path as a person writes it, with ~ for the home folder."""
+    path, home = Path(path), Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

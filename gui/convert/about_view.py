@@ -7,8 +7,8 @@ from PySide6.QtCore import Signal
 from engine.events import ConversionPlanned
 from gui import theme
 from gui.convert import words as say
-from gui.convert.parts import FactsCard, Pane, PathLabel, WarningCard, button, words
-from gui.text import number, size, tr
+from gui.parts import FactsCard, Pane, PathLabel, WarningCard, button, words
+from gui.text import number, parameters, short_path, size, tr
 
 
 class AboutView(Pane):
@@ -42,7 +42,7 @@ class AboutView(Pane):
         """Describe this source."""
         self.title.setText(plan.name)
         self.kind.setText(say.kind(plan))
-        self.place.set_path(say.short_path(plan.source))
+        self.place.set_path(short_path(plan.source))
         self.warnings.show_sentences(plan.warnings)
         facts = self.facts
         facts.clear()
@@ -53,7 +53,7 @@ class AboutView(Pane):
             else plan.model_type,
             tr("The family of models it belongs to, which decides how it computes."),
         )
-        facts.add(tr("Parameters"), say.parameters(plan.parameters), tr("The numbers a model consists of."))
+        facts.add(tr("Parameters"), parameters(plan.parameters), tr("The numbers a model consists of."))
         facts.add(tr("Number format"), say.number_format(plan), say.number_format_help(plan))
         files = tr("one file") if plan.shards == 1 else tr("{count} files", count=number(plan.shards))
         facts.add(tr("Size now"), f"{size(plan.source_bytes)}, {files}")

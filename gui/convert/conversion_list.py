@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from gui import theme
 from gui.convert.conversion import Conversion
-from gui.convert.remedies import wants_download
+from gui.remedies import wants_download
 from gui.text import tr
 
 _WIDTH = 216

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
 from engine.events import ConversionPlanned
 from gui import theme
-from gui.convert.parts import Card, WarningCard, words
+from gui.parts import Card, WarningCard, words
 from gui.text import number, size, tr
 
 

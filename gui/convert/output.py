@@ -13,9 +13,8 @@ from engine import places
 from engine.errors import UserError
 from gui import theme
 from gui.controls import mark
-from gui.convert.parts import button, words
-from gui.convert.words import short_path
-from gui.text import tr
+from gui.parts import button, words
+from gui.text import short_path, tr
 from gui.texts import TextLine
 
 

@@ -12,8 +12,8 @@ from engine.jobs import Convert
 from gui import theme
 from gui.convert import words as say
 from gui.convert.journey import TITLES, Journey
-from gui.convert.parts import Card, Pane, PathLabel, button, words
-from gui.text import number, size, tr
+from gui.parts import Card, Pane, PathLabel, button, words
+from gui.text import duration, number, short_path, size, tr
 
 _STEPS = 10_000
 
@@ -57,7 +57,7 @@ class ProgressView(Pane):
         """Show a conversion that stands in line."""
         self._journey, self._last = Journey(plan, request), Progress("", 0)
         self.title.setText(tr("{name} waits for its turn", name=name))
-        self.output.set_path(tr("to {path}", path=say.short_path(request.output or plan.output)))
+        self.output.set_path(tr("to {path}", path=short_path(request.output or plan.output)))
         self.figures.setText(tr("It begins when the one before it is finished."))
         self.detail.set_path("")
         self.cancel.setText(tr("Remove from the Queue"))
@@ -106,7 +106,7 @@ class ProgressView(Pane):
         if journey.speed > 0:
             parts.append(tr("{speed} a second", speed=size(journey.speed)))
         if journey.left is not None and journey.left >= 1:
-            parts.append(tr("about {time} left", time=say.duration(journey.left)))
+            parts.append(tr("about {time} left", time=duration(journey.left)))
         self.figures.setText(" · ".join(part for part in parts if part))
         percent = number(100 * journey.share)
         self.bar.setAccessibleDescription(tr("{percent} %", percent=percent))

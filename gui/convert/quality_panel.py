@@ -10,11 +10,11 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar
 from engine import jobs
 from engine.events import Progress, QualityMeasured
 from gui.convert.conversion import Measurement
-from gui.convert.parts import Card, FailureCard, PathLabel, WarningCard, button, words
 from gui.convert.quality_view import QualityView
-from gui.convert.words import amount, short_path
+from gui.convert.words import amount
 from gui.desk import Desk
-from gui.text import tr
+from gui.parts import Card, FailureCard, PathLabel, WarningCard, button, words
+from gui.text import short_path, tr
 
 
 class QualityPanel(Card):

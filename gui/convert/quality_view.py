@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTab
 
 from engine.events import QualityMeasured
 from gui import theme
-from gui.convert.parts import words
 from gui.convert.plot import LossPlot, loss
+from gui.parts import words
 from gui.text import number, size, tr
 
 _COLUMNS = (

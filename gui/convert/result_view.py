@@ -11,11 +11,11 @@ from engine import jobs
 from gui import theme
 from gui.convert import words as say
 from gui.convert.conversion import Conversion
-from gui.convert.parts import Card, FactsCard, Pane, PathLabel, WarningCard, button, words
 from gui.convert.quality_panel import QualityPanel
 from gui.desk import Desk
 from gui.form import Disclosure
-from gui.text import number, size, tr
+from gui.parts import Card, FactsCard, Pane, PathLabel, WarningCard, button, words
+from gui.text import duration, number, parameters, short_path, size, tr
 
 
 class ResultView(Pane):
@@ -88,9 +88,9 @@ class ResultView(Pane):
         sizes = tr("{before} before, {after} now", before=size(plan.source_bytes), after=size(result.size))
         self.facts.add(tr("Size"), f"{sizes} ({share} %)")
         self.facts.add(tr("Bits a weight"), number(result.bits, 2), tr("Of all weights, the unquantised ones too."))
-        self.facts.add(tr("Parameters"), say.parameters(result.parameters), tr("The numbers a model consists of."))
-        self.facts.add(tr("Time"), say.duration(max(1, result.seconds)))
-        self.facts.add(tr("Folder"), PathLabel(say.short_path(result.folder)))
+        self.facts.add(tr("Parameters"), parameters(result.parameters), tr("The numbers a model consists of."))
+        self.facts.add(tr("Time"), duration(max(1, result.seconds)))
+        self.facts.add(tr("Folder"), PathLabel(short_path(result.folder)))
         self.left_out.setVisible(bool(result.left_out))
         count = len(result.left_out)
         one, many = tr("One weight was left out"), tr("{count} weights were left out", count=number(count))

@@ -15,10 +15,10 @@ from gui.convert.choices import Choices
 from gui.convert.conversion import Conversion
 from gui.convert.estimates import EstimateCard
 from gui.convert.output import OutputField
-from gui.convert.parts import Pane, button, words
 from gui.convert.quality_panel import QualityPanel
-from gui.convert.remedies import in_window
 from gui.desk import Desk
+from gui.parts import Pane, button, words
+from gui.remedies import in_window
 from gui.text import tr
 
 

@@ -7,8 +7,8 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from gui import theme
-from gui.convert.parts import WIDTH, button, words
 from gui.drops import hub_name, large_icon
+from gui.parts import WIDTH, button, words
 from gui.text import tr
 
 

@@ -14,9 +14,9 @@ from engine.events import Done, Failed, ModelUploaded, Note, Progress
 from engine.workers import Job, NetworkLane
 from gui import theme
 from gui.convert.pace import Pace
-from gui.convert.parts import FailureCard, PathLabel, button, words
-from gui.convert.words import amount, duration, short_path
-from gui.text import number, size, tr
+from gui.convert.words import amount
+from gui.parts import FailureCard, PathLabel, button, words
+from gui.text import duration, number, short_path, size, tr
 
 
 class UploadSheet(QDialog):

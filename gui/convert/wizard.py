@@ -11,13 +11,13 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, 
 from gui import macos, theme
 from gui.convert.about_view import AboutView
 from gui.convert.conversion import Conversion
-from gui.convert.parts import FailureCard, Pane, button
 from gui.convert.progress_view import LookingView, ProgressView
-from gui.convert.remedies import wants_download
 from gui.convert.result_view import ResultView
 from gui.convert.settings_view import SettingsView
 from gui.convert.upload import UploadSheet
 from gui.desk import Desk
+from gui.parts import FailureCard, Pane, button
+from gui.remedies import wants_download
 from gui.text import tr
 
 _STEPS = ("What it is", "Settings", "Progress", "Result")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from engine.events import ConversionPlanned, ModelChecked
 from gui.text import number, size, tr
 
@@ -61,27 +59,6 @@ def number_format_help(plan: ConversionPlanned) -> str:
     return tr(_FORMAT_HELP.get(plan.dtype, packed if is_quantised(plan) else "The type of the numbers as stored."))
 
 
-def parameters(count: int) -> str:
-    """A number of weights: 1.7 billion."""
-    if count >= 1e9:
-        return tr("{count} billion", count=number(count / 1e9, 1))
-    if count >= 1e6:
-        return tr("{count} million", count=number(count / 1e6, 1 if count < 1e7 else 0))
-    return number(count)
-
-
-def duration(seconds: float) -> str:
-    """A time as a person says it, no more exact than is useful."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return tr("1 second") if whole == 1 else tr("{count} seconds", count=number(whole))
-    if whole < 5400:
-        minutes = round(whole / 60)
-        return tr("1 minute") if minutes == 1 else tr("{count} minutes", count=number(minutes))
-    hours, minutes = divmod(round(whole / 60), 60)
-    return tr("{hours} h {minutes} min", hours=number(hours), minutes=number(minutes))
-
-
 def verdict(checked: ModelChecked | None) -> tuple[str, str]:
     """What the check found, in a phrase and a sentence."""
     if checked is None:
@@ -100,12 +77,6 @@ def verdict(checked: ModelChecked | None) -> tuple[str, str]:
 
 def _percent(share: float) -> str:
     return tr("below 0.001\u00a0%") if share < 1e-5 else f"{number(100 * share, 3)}\u00a0%"
-
-
-def short_path(path: str | Path) -> str:
-    """The path as a person writes it, with ~ for the home folder."""
-    path, home = Path(path), Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 def amount(done: float, total: float | None, unit: str) -> str:

@@ -19,10 +19,11 @@ from gui.convert.about_view import AboutView
 from gui.convert.choices import Choices
 from gui.convert.estimates import EstimateCard
 from gui.convert.output import OutputField
-from gui.convert.parts import FailureCard, PathLabel
 from gui.convert.plot import LossPlot, loss
 from gui.convert.presets import CUSTOM, EIGHT, EXACT, FOUR, KEPT, WHOLE
 from gui.convert.quality_view import QualityView
+from gui.parts import FailureCard, PathLabel
+from gui.text import duration, parameters
 from tests.gui.convert.plans import FIGURES, PLAN, plan
 
 pytestmark = pytest.mark.usefixtures("theme")
@@ -69,7 +70,7 @@ def test_markup_in_a_models_name_stays_text(qtbot: QtBot) -> None:
     ("count", "text"), [(999, "999"), (1_500_000, "1.5 million"), (135_000_000, "135 million"), (7.2e9, "7.2 billion")]
 )
 def test_parameters_in_words(count: int, text: str) -> None:
-    assert say.parameters(count) == text
+    assert parameters(count) == text
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_parameters_in_words(count: int, text: str) -> None:
     ],
 )
 def test_durations_in_words(seconds: float, text: str) -> None:
-    assert say.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_verdicts_in_words() -> None:

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from engine.events import Failed
 from gui import theme
-from gui.convert.remedies import in_window, wants_download
+from gui.remedies import in_window, wants_download
 from gui.text import tr
 
 WIDTH = 680

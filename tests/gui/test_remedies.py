@@ -10,8 +10,8 @@ import pytest
 
 import engine
 from engine.events import Failed
-from gui.convert import remedies
-from gui.convert.parts import FailureCard, WarningCard
+from gui import remedies
+from gui.parts import FailureCard, WarningCard
 
 ROOT = Path(engine.__file__).parent
 # These speak to a terminal, or write files that are read elsewhere.
