@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 RunStatus = Literal[
-    "training", "finished", "target reached", "no progress", "reward fell", "stopped", "interrupted", "unreadable"
+    "training",
+    "finished",
+    "target reached",
+    "no progress",
+    "reward fell",
+    "stopped",
+    "failed",
+    "interrupted",
+    "unreadable",
 ]
 """How a run stands: it trains in some process; it ended, and why; it was stopped and saved; its process died."""
 

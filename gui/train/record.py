@@ -151,7 +151,7 @@ class Record(QObject):
         self.starts: list[TrainingStarted] = []
         self.notes: list[str] = []
         self.plan: TrainingPlanned | None = None
-        self.ending: TrainingFinished | TrainingStopped | None = None
+        self.ending: TrainingFinished | TrainingStopped | Failed | None = None
         self.unknown = 0
 
     def _on_events(self, events: tuple[Event, ...]) -> None:
@@ -183,7 +183,7 @@ class Record(QObject):
                 self.ending = None
             case TrainingPlanned():
                 self.plan = event
-            case TrainingFinished() | TrainingStopped():
+            case TrainingFinished() | TrainingStopped() | Failed():
                 self.ending = event
             case Note():
                 self.notes.append(event.text)
