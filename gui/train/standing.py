@@ -30,8 +30,7 @@ def state(record: Record, training: Training | None) -> str:
     """How it stands, in a few words."""
     if training is not None and training.running:
         return tr(_STATES[training.state])
-    if record.live:
-        return tr("Training in another process")
+    # An end comes before the lock is given back.
     match record.ending:
         case TrainingFinished():
             return tr(_ENDS[record.ending.reason])
@@ -39,6 +38,8 @@ def state(record: Record, training: Training | None) -> str:
             return tr("Stopped and saved")
         case Failed():
             return tr("Failed")
+    if record.live:
+        return tr("Training in another process")
     return tr("Interrupted") if record.loaded and not record.missing else ""
 
 
