@@ -23,7 +23,7 @@ from engine.grpo.run_folder import RunFolder
 from engine.grpo.settings import TrainConfig
 from engine.grpo.steering import Steering, applied
 from engine.live import LivePolicies
-from engine.training_events import TrainingFinished, TrainingStarted, TrainingStopped
+from engine.training_events import TrainingFailed, TrainingFinished, TrainingStarted, TrainingStopped
 
 if TYPE_CHECKING:
     from engine.grpo.policy import Policy
@@ -113,8 +113,9 @@ class _Record:
         """Say why the run ended, for whoever looks at it later; a run that goes on takes it back."""
         if self.begun and isinstance(error, Exception):
             # A full disk is no reason to hide what went wrong.
+            said = failed(error)
             with contextlib.suppress(UserError):
-                self._folder.append_event(failed(error))
+                self._folder.append_event(TrainingFailed(said.what, said.why, said.remedy, said.fault, said.details))
 
 
 def _run(

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QStackedWidget,
 
 from engine.events import Failed
 from engine.run_events import RunFound
+from engine.training_events import TrainingFailed
 from gui import theme
 from gui.desk import Desk
 from gui.parts import FailureCard, WarningCard, words
@@ -94,7 +95,7 @@ class Monitor(QWidget):
         live = record.live or training is not None
         self.bar.setVisible(live)
         self.controls.show_run(record, training)
-        failure = record.failure or self._failed or (record.ending if isinstance(record.ending, Failed) else None)
+        failure = record.failure or self._failed or _recorded(record)
         self.failure.setVisible(failure is not None and not live)
         if failure is not None:
             self.failure.show_failure(failure)
@@ -200,6 +201,12 @@ class Monitor(QWidget):
     def _compare(self, folder: str) -> None:
         view = self.view("compare")
         view.choose(folder)  # type: ignore[attr-defined]
+
+
+def _recorded(record: Record) -> Failed | None:
+    """Why the run failed, as its record says."""
+    end = record.ending
+    return Failed(end.what, end.why, end.remedy, end.fault, end.details) if isinstance(end, TrainingFailed) else None
 
 
 _TABS = {

@@ -17,6 +17,7 @@ from engine.training_events import (
     CheckpointSaved,
     Evaluated,
     SettingChanged,
+    TrainingFailed,
     TrainingFinished,
     TrainingPlanned,
     TrainingStarted,
@@ -151,7 +152,7 @@ class Record(QObject):
         self.starts: list[TrainingStarted] = []
         self.notes: list[str] = []
         self.plan: TrainingPlanned | None = None
-        self.ending: TrainingFinished | TrainingStopped | Failed | None = None
+        self.ending: TrainingFinished | TrainingStopped | TrainingFailed | None = None
         self.unknown = 0
 
     def _on_events(self, events: tuple[Event, ...]) -> None:
@@ -183,7 +184,7 @@ class Record(QObject):
                 self.ending = None
             case TrainingPlanned():
                 self.plan = event
-            case TrainingFinished() | TrainingStopped() | Failed():
+            case TrainingFinished() | TrainingStopped() | TrainingFailed():
                 self.ending = event
             case Note():
                 self.notes.append(event.text)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from engine.events import Failed
-from engine.training_events import TrainingFinished, TrainingStopped
+from engine.training_events import TrainingFailed, TrainingFinished, TrainingStopped
 from gui.text import duration, number, tr
 from gui.train.record import Record
 from gui.train.training import Training
@@ -36,7 +35,7 @@ def state(record: Record, training: Training | None) -> str:
             return tr(_ENDS[record.ending.reason])
         case TrainingStopped():
             return tr("Stopped and saved")
-        case Failed():
+        case TrainingFailed():
             return tr("Failed")
     if record.live:
         return tr("Training in another process")

@@ -149,8 +149,9 @@ def test_how_it_stands_is_said_in_words(qtbot: QtBot, desk: Desk, trainings: Tra
         ("", "Interrupted", "before its first checkpoint"),
         ('{"event": "checkpoint_saved", "step": 5, "folder": "/elsewhere/5"}\n', "Interrupted", "go on from step 5"),
         ('{"event": "training_stopped", "run": "r", "step": 5}\n', "Stopped and saved", ""),
-        ('{"event": "failed", "what": "a", "why": "b", "remedy": "c"}\n', "Failed", ""),
+        ('{"event": "training_failed", "what": "a", "why": "b", "remedy": "c"}\n', "Failed", ""),
         ('{"event": "training_stopped", "run": "r", "step": 5}\n{"event": "ste', "Stopped and saved", "cut off"),
+        ('{"event": "failed", "what": "a", "why": "b", "remedy": "c"}\n', "Interrupted", "not understood"),
         (
             '{"event": "dreamt", "of": 3}\n{"event": "training_stopped", "run": "r", "step": 5}\n',
             "Stopped and saved",
