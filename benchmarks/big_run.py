@@ -85,7 +85,7 @@ def figures(step: int, steps: int, completions: int, chance: random.Random) -> S
 
 
 def _write_events(folder: Path, steps: int, completions: int, *, finished: bool) -> None:
-    chance = random.Random(7)
+    chance = random.Random(7)  # noqa: S311  # the same files each time
     evaluations, checkpoints = max(1, steps // _EVALUATIONS), max(1, steps // _CHECKPOINTS)
     with (folder / "events.jsonl").open("w", encoding="utf-8") as record:
         record.write(to_json(TrainingStarted(str(folder), "starter", "lora", 188_864, 0, steps, False)) + "\n")
@@ -110,7 +110,7 @@ def _evaluated(step: int, steps: int) -> Evaluated:
 
 
 def _write_samples(file: Path, steps: int, each: int) -> None:
-    chance = random.Random(11)
+    chance = random.Random(11)  # noqa: S311
     size = each // _PROMPTS
     with file.open("w", encoding="utf-8") as samples:
         lines: list[str] = []
