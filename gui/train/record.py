@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gui.desk import Desk
 
 _INTERVAL = 500  # milliseconds between two looks at a record
-_TURN = 0.004  # seconds of the window's thread that reading may take at a time
+_TURN = 0.002  # seconds of the window's thread that reading may take at a time
 
 
 class Column:
