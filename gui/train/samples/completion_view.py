@@ -1,4 +1,4 @@
-"""Shows one completion whole: its text, its answer beside the right one, and what can be done with it. Reads no files."""
+"""Shows a completion: its text, its answer beside the right one, and what can be done with it. Reads no file."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class CompletionView(QWidget):
         self.figures = words(
             role="caption",
             tip=tr(
-                "The reward is the weighted sum of the single rewards. The advantage tells how much better or worse than "
-                "the others of its group a completion is: what is above 0 is made likelier, what is below 0 less likely."
+                "The reward is the weighted sum of the single rewards. The advantage tells how much better or worse "
+                "than the others of its group a completion is: above 0 it is made likelier, below 0 less likely."
             ),
         )
         self.text = PartsView(tr("Text of the completion"))
