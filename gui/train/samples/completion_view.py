@@ -114,10 +114,8 @@ def verdict(sample: SampleRead) -> str:
     answer, found = one_line(sample.answer, 120), one_line(sample.found or "", 120)
     if sample.right:
         return tr("The answer {found} is right.", found=found)
-    if sample.found is None:
-        if sample.answer:
-            return tr("There is no answer in its tags. The right one is {answer}.", answer=answer)
-        return tr("There is no answer in its tags, and the right one is not known.")
     if sample.right is None:
-        return tr("The answer is {found}; the right one is not known.", found=found or tr("empty"))
+        return tr("The right answer is not known.")
+    if sample.found is None:
+        return tr("There is no answer between tags. The right one is {answer}.", answer=answer)
     return tr("The answer {found} is not the right one, {answer}.", found=found or tr("(empty)"), answer=answer)

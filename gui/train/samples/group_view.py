@@ -62,6 +62,7 @@ class GroupView(QWidget):
         self.order.currentIndexChanged.connect(self._sort)
         self.compare = QPushButton(tr("Compare best and worst"), autoDefault=False)
         self.compare.setCheckable(True)
+        self.compare.setProperty("role", "toggle")
         self.compare.toggled.connect(self._on_compare)
         self.completion = CompletionView()
         self.completion.chat_wanted.connect(self.chat_wanted)

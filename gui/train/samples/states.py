@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from engine.events import Failed
 from engine.run_events import SamplesRead
@@ -29,18 +29,22 @@ class StatePage(QWidget):
         holder = QWidget()
         holder.setMaximumWidth(_WIDTH)
         column = QVBoxLayout(holder)
+        column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.SMALL)
         for label in (self.title, self.words):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             column.addWidget(label)
         column.addWidget(self.failure)
         column.addWidget(self.action, 0, Qt.AlignmentFlag.AlignHCenter)
+        row = QHBoxLayout()
+        row.addStretch()
+        row.addWidget(holder, 1000)
+        row.addStretch()
         outer = QVBoxLayout(self)
         outer.setContentsMargins(theme.LARGE, theme.LARGE, theme.LARGE, theme.HUGE)
-        outer.addStretch(1)
-        outer.addWidget(holder, 0, Qt.AlignmentFlag.AlignHCenter)
-        outer.addStretch(1)
-        holder.setMinimumWidth(min(_WIDTH, 300))
+        outer.addStretch(2)
+        outer.addLayout(row)
+        outer.addStretch(3)
         self.say("")
 
     def say(self, title: str, text: str = "", action: str = "", step: int = 0) -> None:

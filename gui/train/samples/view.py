@@ -41,6 +41,7 @@ class SamplesView(QWidget):
         self.groups: list[Group] = []
         self._target: SampleFound | None = None
         self._narrow = False
+        self._asked = 0  # the last step of the record at which was looked for completions
         self.steps = StepsBar()
         self.steps.chosen.connect(self._on_step)
         self.field = SearchField()
@@ -68,6 +69,7 @@ class SamplesView(QWidget):
         shortcut = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.activated.connect(self._focus_search)
+        self.setFocusProxy(self.list)
         self.show_record(None)
 
     def show_record(self, record: Record | None) -> None:
@@ -108,7 +110,8 @@ class SamplesView(QWidget):
             self._arrange()
 
     def _build(self) -> None:
-        self._bar = QGridLayout()
+        self._top = QWidget()
+        self._bar = QGridLayout(self._top)
         self._bar.setContentsMargins(theme.LARGE, theme.SMALL, theme.LARGE, theme.SMALL)
         self._bar.setSpacing(theme.SMALL)
         self._bar.setColumnStretch(0, 5)
@@ -138,12 +141,13 @@ class SamplesView(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
-        whole.addLayout(self._bar)
+        whole.addWidget(self._top)
         whole.addLayout(body, 1)
         self._arrange()
 
     def _arrange(self) -> None:
         """Put the field beside the steps or below them, and the list where there is room for it."""
+        self._top.setVisible(bool(self.groups) or self.steps.last > 0)
         self._bar.addWidget(self.steps, 0, 0, 1, 2 if self._narrow else 1)
         self._bar.addWidget(self.field, *((1, 0, 1, 2) if self._narrow else (0, 1, 1, 1)))
         searching = self._side.currentWidget() is self.found
@@ -155,7 +159,7 @@ class SamplesView(QWidget):
 
     def _forget(self) -> None:
         self.reader.cancel()
-        self.groups, self._target = [], None
+        self.groups, self._target, self._asked = [], None, 0
         self.list.show_rows([])
         self.group.comparison.clear()
         self.steps.follow(True)
@@ -180,8 +184,10 @@ class SamplesView(QWidget):
             return
         if record.failure is not None and not self.groups:
             self._on_failed(record.failure)
-        elif record.loaded and record.step > self.steps.last:
-            self.steps.set_range(self.steps.first or 1, record.step)
+        elif record.loaded and record.step > max(self.steps.last, self._asked):
+            self._asked = record.step
+            if self.steps.last:
+                self.steps.set_range(self.steps.first, record.step)
             if self.steps.newest or not self.groups:
                 self._read(record.step if self.groups else 0)
 
@@ -193,7 +199,7 @@ class SamplesView(QWidget):
     def _on_read(self, read: SamplesRead, groups: list[Group]) -> None:
         record = self.record
         recorded = record.step if record is not None and record.loaded else 0
-        if read.last or recorded:
+        if read.last:
             self.steps.set_range(read.first or 1, max(read.last, recorded, read.step))
             if not self.reader.waiting:
                 self.steps.set_step(read.step)
