@@ -123,8 +123,8 @@ def _on_a_mac(act: Callable[[], T], otherwise: T) -> T:
 
 @cache
 def _note(error: str) -> None:
-    """Log what is being raised, each error once, however often it comes."""
-    logging.getLogger(__name__).warning("the system refused: %s", error, exc_info=True)
+    """Log this error, once, however often it comes."""
+    logging.getLogger(__name__).warning("the system refused: %s", error)
 
 
 class _Dock:
