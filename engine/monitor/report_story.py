@@ -5,6 +5,7 @@ Knows files and figures, and no page.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from engine.errors import UserError
 from engine.events import Event, Failed, Progress
@@ -157,7 +159,8 @@ def gathered(folder: Path) -> Generator[Event, None, Story]:
             case RecordRead():
                 if event.missing:
                     raise _empty(folder)
-                story.live, story.lost = event.live, event.unknown + (1 if event.torn and not event.live else 0)
+                story.live = event.live
+                story.lost += event.unknown + (1 if event.torn and not event.live else 0)
             case _:
                 _take(story, event)
     story.columns = _joined(blocks)
@@ -181,6 +184,12 @@ def duration(seconds: float) -> str:
 
 
 def _take(story: Story, event: Event) -> None:
+    try:
+        event = TypeAdapter(type(event)).validate_python(dataclasses.asdict(event))
+    except ValidationError:
+        # Whoever wrote it, it cannot be shown.
+        story.lost += 1
+        return
     match event:
         case Evaluated():
             story.evaluations.append(event)
@@ -203,7 +212,8 @@ def _joined(blocks: list[FiguresRead]) -> dict[str, NDArray[np.float64]]:
         nothing = np.full(len(block.columns[0][1]), np.nan)
         for name, part in parts.items():
             part.append(np.array(columns[name], np.float64) if name in columns else nothing)
-    return {name: np.concatenate(part) for name, part in parts.items()}
+    joined = {name: np.concatenate(part) for name, part in parts.items()}
+    return {name: np.where(np.isfinite(column), column, np.nan) for name, column in joined.items()}
 
 
 def _read_settings(story: Story) -> None:
