@@ -9,6 +9,7 @@ from engine import places
 from engine.monitor.requests import (
     ChangeNotes,
     DeleteRun,
+    ListCheckpoints,
     ListRuns,
     MonitorRequest,
     PreviewData,
@@ -34,7 +35,7 @@ def start(request: MonitorRequest, bench: Workbench) -> Iterator[Event]:
             from engine.monitor import record
 
             yield from record.read(places.expand(request.folder), request.place, request.mark)
-        case ListRuns() | ChangeNotes() | DeleteRun() | RestoreRun() | PurgeRuns() | ReadConfig():
+        case ListRuns() | ListCheckpoints() | ReadConfig() | ChangeNotes() | DeleteRun() | RestoreRun() | PurgeRuns():
             yield from _keep(request)
         case ReadSamples():
             from engine.monitor import samples
@@ -59,13 +60,15 @@ def start(request: MonitorRequest, bench: Workbench) -> Iterator[Event]:
 
 
 def _keep(
-    request: ListRuns | ChangeNotes | DeleteRun | RestoreRun | PurgeRuns | ReadConfig,
+    request: ListRuns | ListCheckpoints | ReadConfig | ChangeNotes | DeleteRun | RestoreRun | PurgeRuns,
 ) -> Iterator[Event]:
     from engine.monitor import keeping, runs
 
     match request:
         case ListRuns():
             yield from runs.found(request.folders)
+        case ListCheckpoints():
+            yield from runs.checkpoints(places.expand(request.folder))
         case ReadConfig():
             yield from runs.config(request.name)
         case ChangeNotes():
