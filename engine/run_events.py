@@ -106,7 +106,9 @@ class SampleRead:
     """One completion of one step; `group` numbers the step's prompts in their order, `completion` those of a prompt.
 
     `rewards` are (name, score) unweighted, None where a reward had no opinion; `reward` is their weighted sum.
-    `left_out`: its group was replaced, and nothing was learned from it.
+    `left_out`: its group was replaced, and nothing was learned from it. `prefill` was put before the text, which does
+    not hold it. `found` is what stands in the answer's tags, None where there are none; `right` is whether it equals
+    the right answer, None where one of the two is not known.
     """
 
     step: int
@@ -122,11 +124,43 @@ class SampleRead:
     tokens: int
     stop_reason: str
     left_out: bool = False
+    prefill: str = ""
+    found: str | None = None
+    right: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesRead:
+    """The completions of `step` were read; the run keeps those of the steps from `first` to `last`, 0 for none.
+
+    `step` is 0 where the last one was asked for and there is none. `torn` is how many bytes of a half-written last
+    line there are, `unknown` how many lines of the step were not understood. `missing`: there is no file of them.
+    `kept` is False where the run's settings say that none are kept.
+    """
+
+    step: int
+    first: int
+    last: int
+    torn: int = 0
+    unknown: int = 0
+    missing: bool = False
+    kept: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TextsCompared:
+    """Two texts in parts (kind, text): "same" in both, "other", or "rest", which was too long to be compared."""
+
+    left: tuple[tuple[str, str], ...]
+    right: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SampleFound:
-    """A completion that holds a text that was searched for; `excerpt` is its surroundings, `start` where it begins."""
+    """A completion that holds a text that was searched for; `excerpt` is its surroundings, `start` where it begins.
+
+    `completion` is -1 where the prompt of the group holds it.
+    """
 
     step: int
     group: int
@@ -207,6 +241,8 @@ RunEvent = (
     | RecordReplaced
     | RecordRead
     | SampleRead
+    | SamplesRead
+    | TextsCompared
     | SampleFound
     | ConfigRead
     | PromptRendered

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from engine import places
 from engine.monitor.requests import (
     ChangeNotes,
+    CompareTexts,
     DeleteRun,
     ListCheckpoints,
     ListRuns,
@@ -42,9 +43,13 @@ def start(request: MonitorRequest, bench: Workbench) -> Iterator[Event]:
 
             yield from samples.of_step(places.expand(request.folder), request.step)
         case SearchSamples():
-            from engine.monitor import samples
+            from engine.monitor import sample_search
 
-            yield from samples.search(places.expand(request.folder), request.text, request.limit)
+            yield from sample_search.search(places.expand(request.folder), request.text, request.limit)
+        case CompareTexts():
+            from engine.monitor import differences
+
+            yield differences.of_texts(request.left, request.right)
         case PreviewData():
             from engine.monitor import preview
 

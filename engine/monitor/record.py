@@ -25,7 +25,7 @@ FILE = "events.jsonl"
 """The name of a run's record."""
 _STEP = b'{"event": "step_finished"'
 # Small enough that nobody else waits long for the interpreter while a block is parsed.
-_BLOCK = 256 * 1024
+_BLOCK = 128 * 1024
 _MARK_BYTES = 512
 _FIGURES = tuple(field.name for field in dataclasses.fields(StepFinished) if field.name not in {"rewards", "rows"})
 
@@ -61,7 +61,7 @@ def read(folder: Path, place: int = 0, mark: str = "") -> Iterator[Event]:
             yield RecordRead(place, _mark(lines, place), len(torn), unknown, is_live(folder, file))
     except FileNotFoundError as error:
         if not folder.is_dir():
-            raise _gone(folder) from error
+            raise gone(folder) from error
         if place:
             yield RecordReplaced()
         yield RecordRead(0, "", 0, 0, is_live(folder, file), missing=True)
@@ -147,7 +147,8 @@ def _mark(lines: IO[bytes], place: int) -> str:
     return hashlib.blake2b(lines.read(place - start), digest_size=12).hexdigest()
 
 
-def _gone(folder: Path) -> UserError:
+def gone(folder: Path) -> UserError:
+    """The words for a run whose folder is not there."""
     return UserError(
         "The run {name} is not there any more.",
         "Its folder {folder} was moved, renamed or deleted, or its disk is not connected.",

@@ -35,19 +35,27 @@ class ReadRecord:
 
 @dataclass(frozen=True, slots=True)
 class ReadSamples:
-    """Read all completions of a step."""
+    """Read all completions of a step; 0 is the last one that has some."""
 
     folder: str
-    step: int
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SearchSamples:
-    """Find completions that hold a text, whatever its case, the newest first, `limit` at most."""
+    """Find completions and prompts that hold a text, whatever its case, the newest first, `limit` at most."""
 
     folder: str
     text: str
     limit: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CompareTexts:
+    """Find the words in which two texts differ."""
+
+    left: str
+    right: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,7 @@ MonitorRequest = (
     | ReadRecord
     | ReadSamples
     | SearchSamples
+    | CompareTexts
     | ReadConfig
     | PreviewData
     | TryRewards

@@ -5,6 +5,9 @@ Every run is read from its folder, so that one of this window, of another proces
 
 from __future__ import annotations
 
+import time
+from array import array
+from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,35 +34,42 @@ if TYPE_CHECKING:
     from gui.desk import Desk
 
 _INTERVAL = 500  # milliseconds between two looks at a record
+_TURN = 0.002  # seconds of the window's thread that reading may take at a time
 
 
 class Column:
-    """Numbers that become more; room is made in doubles."""
+    """Numbers that become more; they are put in one piece when they are asked for, not as they come."""
 
     def __init__(self) -> None:
         self._room: NDArray[np.float64] = np.empty(0)
-        self._count = 0
+        self._joined = 0
+        self._fresh = array("d")
 
     def __len__(self) -> int:
-        return self._count
+        return self._joined + len(self._fresh)
 
     @property
     def values(self) -> NDArray[np.float64]:
         """The numbers so far, NaN where there is none; not to be changed."""
-        return self._room[: self._count]
+        count = len(self)
+        if count > self._joined:
+            if count > len(self._room):
+                # All columns grow together: one that nobody looks at shall not cost anything now.
+                room = np.empty(max(1024, count + count // 2))
+                room[: self._joined] = self._room[: self._joined]
+                self._room = room
+            self._room[self._joined : count] = np.frombuffer(self._fresh)
+            self._joined, self._fresh = count, array("d")
+        return self._room[:count]
 
     def extend(self, values: tuple[float | None, ...]) -> None:
         """Add numbers at the end."""
-        self.fill(self._count + len(values))
-        self._room[self._count - len(values) : self._count] = np.array(values, np.float64)
+        self._fresh.frombytes(np.array(values, np.float64).tobytes())
 
     def fill(self, count: int) -> None:
         """Have this many numbers, the new ones NaN."""
-        if count > len(self._room):
-            room = np.full(max(1024, 2 * count), np.nan)
-            room[: self._count] = self._room[: self._count]
-            self._room = room
-        self._count = max(self._count, count)
+        if count > len(self):
+            self._fresh.frombytes(np.full(count - len(self), np.nan).tobytes())
 
 
 class Record(QObject):
@@ -85,6 +95,10 @@ class Record(QObject):
         self._desk = desk
         self.folder = folder
         self._job: Job | None = None
+        self._waiting: deque[Event] = deque()
+        self._ending: object = None
+        self._turn = QTimer(self, singleShot=True, interval=0)
+        self._turn.timeout.connect(self._take_some)
         self._timer = QTimer(self, interval=_INTERVAL)
         self._timer.timeout.connect(self.look)
         self.live = self.missing = self.loaded = False
@@ -156,13 +170,24 @@ class Record(QObject):
         self.unknown = 0
 
     def _on_events(self, events: tuple[Event, ...]) -> None:
-        news = False
-        for event in events:
+        self._waiting.extend(events)
+        if not self._turn.isActive():
+            self._take_some()
+
+    def _take_some(self) -> None:
+        """Take what has come, for a part of a frame at most."""
+        news, end = False, time.perf_counter() + _TURN
+        while self._waiting and time.perf_counter() < end:
+            event = self._waiting.popleft()
             if isinstance(event, RecordRead):
                 news |= self._note_place(event)
             else:
                 news = True
                 self._take(event)
+        if self._waiting:
+            self._turn.start()
+        elif self._ending is not None:
+            news |= self._end()
         if news:
             self.changed.emit()
 
@@ -207,8 +232,15 @@ class Record(QObject):
         return known != (self.live, self.torn, self.unknown, self.missing, self.loaded, self.failure)
 
     def _on_ended(self, ending: object) -> None:
-        self._job = None
-        failure = ending if isinstance(ending, Failed) else None
-        if failure is not None and failure != self.failure:
-            self.failure, self.live = failure, False
+        self._ending = ending
+        if not self._waiting and self._end():
             self.changed.emit()
+
+    def _end(self) -> bool:
+        """The reading has ended and all of it is known; whether it failed anew."""
+        failure = self._ending if isinstance(self._ending, Failed) else None
+        self._job = self._ending = None
+        if failure is None or failure == self.failure:
+            return False
+        self.failure, self.live = failure, False
+        return True
