@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from engine.errors import UserError
-from engine.events import Event, Failed, Progress
+from engine.events import Event, Progress
 from engine.grpo import config_file
 from engine.grpo.settings import TrainConfig
 from engine.monitor import record
@@ -26,6 +26,7 @@ from engine.training_events import (
     CheckpointSaved,
     Evaluated,
     SettingChanged,
+    TrainingFailed,
     TrainingFinished,
     TrainingStarted,
     TrainingStopped,
@@ -57,7 +58,7 @@ class Story:
     changes: list[SettingChanged] = field(default_factory=list)
     checkpoints: list[CheckpointSaved] = field(default_factory=list)
     start: TrainingStarted | None = None
-    ending: TrainingFinished | TrainingStopped | Failed | None = None
+    ending: TrainingFinished | TrainingStopped | TrainingFailed | None = None
     live: bool = False
     lost: int = 0
     config: TrainConfig | None = None
@@ -114,7 +115,7 @@ class Story:
                 return _STATUS.get(self.ending.reason, self.ending.reason)
             case TrainingStopped():
                 return "Stopped and saved"
-            case Failed():
+            case TrainingFailed():
                 return f"Failed: {self.ending.what}"
             case _:
                 return "Interrupted: its process ended without a word"
@@ -199,7 +200,7 @@ def _take(story: Story, event: Event) -> None:
             story.checkpoints.append(event)
         case TrainingStarted():
             story.start, story.ending = event, None
-        case TrainingFinished() | TrainingStopped() | Failed():
+        case TrainingFinished() | TrainingStopped() | TrainingFailed():
             story.ending = event
 
 

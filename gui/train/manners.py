@@ -51,12 +51,16 @@ class Manners(QObject):
         self._release()
 
     def end(self, title: str, text: str, *, failed: bool = False) -> None:
-        """No run trains any more; says so where the person works in another program."""
-        self._release()
-        macos.dock_progress(None)
-        if not _is_active():
+        """No run trains any more; says so where the person works in another program, unless there is nothing to say."""
+        self.close()
+        if title and not _is_active():
             macos.notify(title, text)
             macos.dock_badge("!" if failed else "✓")
+
+    def close(self) -> None:
+        """Leave the computer as it was."""
+        self._release()
+        macos.dock_progress(None)
 
     def look(self) -> None:
         """Warn of a battery that runs low or of a shortage of memory, once for each."""

@@ -14,11 +14,18 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UserError
-from engine.events import Event, Failed, Progress, to_json
+from engine.events import Event, Progress, to_json
 from engine.grpo import config_file
 from engine.monitor import report, report_samples, report_story
 from engine.run_events import ReportWritten
-from engine.training_events import Evaluated, SettingChanged, StepFinished, TrainingFinished, TrainingStopped
+from engine.training_events import (
+    Evaluated,
+    SettingChanged,
+    StepFinished,
+    TrainingFailed,
+    TrainingFinished,
+    TrainingStopped,
+)
 from tests.engine.grpo.runs import only, run, tiny
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -318,7 +325,7 @@ def ended(folder: Path) -> list[str]:
     [
         (None, "Interrupted"),
         (TrainingStopped("", 3), "Stopped and saved"),
-        (Failed("The disk is full.", "why", "remedy"), "Failed: The disk is full."),
+        (TrainingFailed("The disk is full.", "why", "remedy"), "Failed: The disk is full."),
     ],
 )
 def test_how_a_run_stands(folder: Path, ending: Event | None, status: str) -> None:
@@ -380,7 +387,7 @@ def test_hostile_texts_stay_texts(folder: Path) -> None:
     append(
         hostile,
         SettingChanged(2, HOSTILE, 1.0, 2.0),
-        Failed(HOSTILE, HOSTILE, HOSTILE),
+        TrainingFailed(HOSTILE, HOSTILE, HOSTILE),
     )
     page = written(hostile)
     seen = HOSTILE.replace("\0", "␀").replace("\x1b", "␛")

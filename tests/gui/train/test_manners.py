@@ -90,6 +90,24 @@ def test_who_works_elsewhere_is_notified_until_they_are_back(case: Case, failed:
     assert case.badge() is None
 
 
+def test_a_run_that_nothing_is_to_be_said_of_ends_quietly(case: Case) -> None:
+    case.manners.begin("run-1")
+    case.active = False
+    case.manners.end("", "")
+    assert not case.awake
+    assert case.mac.named("UNMutableNotificationContent.setTitle_") == []
+    assert case.badge() is None
+
+
+def test_a_window_that_closes_leaves_the_computer_as_it_was(case: Case) -> None:
+    case.manners.begin("run-1")
+    case.manners.progress(0.5)
+    case.manners.close()
+    assert not case.awake
+    assert case.mac.named("NSDockTile.setContentView_")[-1] == (None,)
+    case.manners.close()
+
+
 def test_a_low_battery_is_said_once_and_once_more_when_it_comes_again(case: Case) -> None:
     case.manners.begin("run-1")
     for on_battery, percent, said in [
