@@ -26,8 +26,9 @@ RunStatus = Literal[
 class RunFound:
     """A run's folder was looked at, its first and last lines only.
 
-    `step` of `steps` are done (0 of 0 where nothing was recorded). `reward` is the last mean reward, `accuracy` the
-    latest held-out accuracy and `accuracy_before` that of before the training, each None where there is none.
+    `step` of `steps` are done (0 of 0 where nothing was recorded). `reward` is the last mean reward,
+    `accuracy_before` the held-out accuracy of before the training and `accuracy` the latest one since, each None where
+    there is none.
     `began` and `changed` are when the run's settings and its record were written. `problem` says what cannot be read,
     "" where all can. `checkpoints` are the steps of those on the disk.
     """
@@ -47,6 +48,25 @@ class RunFound:
     tags: tuple[str, ...] = ()
     notes: str = ""
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFound:
+    """Something that was trained lies in `folder`: a checkpoint of a step, or what a run left at its end.
+
+    `kind` is "checkpoint", "model" (what was trained, at the end) or "fused" (a whole model, at the end). `adapters`:
+    they need the model `model` that they were trained on; else the weights are whole. `size` is in bytes, `saved` when
+    it was written. `ready`: the folder is a model of its own, which can be loaded as it is.
+    """
+
+    folder: str
+    kind: Literal["checkpoint", "model", "fused"]
+    step: int
+    size: int
+    saved: float
+    adapters: bool
+    ready: bool
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +236,7 @@ class ReportWritten:
 
 RunEvent = (
     RunFound
+    | CheckpointFound
     | FiguresRead
     | RecordReplaced
     | RecordRead

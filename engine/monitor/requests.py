@@ -18,6 +18,13 @@ class ListRuns:
 
 
 @dataclass(frozen=True, slots=True)
+class ListCheckpoints:
+    """Find what a run left to be used: its checkpoints, and its model once it is over."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReadRecord:
     """Read a run's record from where it was read up to; `place` and `mark` are those of the last `RecordRead`."""
 
@@ -118,6 +125,7 @@ class WriteReport:
 
 MonitorRequest = (
     ListRuns
+    | ListCheckpoints
     | ReadRecord
     | ReadSamples
     | SearchSamples
