@@ -60,6 +60,7 @@ class TrainPage(QWidget):
         self.monitors: dict[str, Monitor] = {}
         self._new: NewRunView | None = None
         self._comparison: RunComparison | None = None
+        self._awake = False  # the computer is kept awake for a run
         self._waiting: str | None = None  # the run to show once its view can be made
         self._warm_up = WarmUp(self)
         self._warm_up.ready.connect(self._on_warm)
@@ -187,22 +188,26 @@ class TrainPage(QWidget):
     def _on_trainings(self) -> None:
         first = self.trainings.all[0] if self.trainings.all else None
         if first is None:
+            self._awake = False
             self.working.emit("")
             return
         step = tr("step {step} of {steps}", step=number(first.done), steps=number(first.steps)) if first.steps else ""
         name = Path(first.folder).name if first.folder else first.name
         self.working.emit(tr("Training {name}", name=name) + (f" · {step}" if step else ""))
+        works = any(training.state in ("starting", "training", "stopping") for training in self.trainings.all)
+        if works and not self._awake:
+            self.manners.begin(name)
+        elif not works and self._awake:
+            self.manners.rest()
+        self._awake = works
         if first.steps:
             self.manners.progress(first.done / first.steps)
-
-    def _on_began(self, training: Training) -> None:
-        self.manners.begin(Path(training.folder).name)
 
     def _on_ended(self, training: Training) -> None:
         name = Path(training.folder).name if training.folder else training.name
         self.runs.look()
         if training.failure is not None:
-            self.manners.end(tr("{name} failed", name=name), tr(training.failure.what))
+            self.manners.end(tr("{name} failed", name=name), tr(training.failure.what), failed=True)
             self._desk.notices.error(training.failure)
         elif training.steps:
             ended = training.result
@@ -311,7 +316,6 @@ class TrainPage(QWidget):
         self.list.duplicate_wanted.connect(self.duplicate)
         self.list.delete_wanted.connect(self.delete)
         self.trainings.changed.connect(self._on_trainings)
-        self.trainings.began.connect(self._on_began)
         self.trainings.ended.connect(self._on_ended)
         self.manners.pause_wanted.connect(self.reach.pause_all)
 
