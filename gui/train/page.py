@@ -58,6 +58,7 @@ class TrainPage(QWidget):
         self.list = RunList()
         self.stack = QStackedWidget()
         self.monitors: dict[str, Monitor] = {}
+        self._starting: dict[Training, Starting] = {}
         self._new: NewRunView | None = None
         self._comparison: RunComparison | None = None
         self._awake = False  # the computer is kept awake for a run
@@ -97,7 +98,7 @@ class TrainPage(QWidget):
     def start(self, config: TrainConfig) -> None:
         """Begin a run with these settings."""
         training = self.trainings.start(jobs.Train(config))
-        starting = Starting(training)
+        starting = self._starting[training] = Starting(training)
         starting.back_wanted.connect(self._back)
         self.stack.addWidget(starting)
         self._show(starting)
@@ -178,6 +179,7 @@ class TrainPage(QWidget):
 
     def _on_begun(self, starting: Starting, training: Training) -> None:
         shown = self.stack.currentWidget() is starting
+        self._starting.pop(training, None)
         starting.training = None
         if shown:
             self.open(training.folder)
@@ -206,13 +208,18 @@ class TrainPage(QWidget):
     def _on_ended(self, training: Training) -> None:
         name = Path(training.folder).name if training.folder else training.name
         self.runs.look()
+        self._awake = False
+        starting = self._starting.pop(training, None)
+        view = self.monitors.get(training.folder) or starting
+        in_view = self.isVisible() and self.stack.currentWidget() is view
         if training.failure is not None:
             self.manners.end(tr("{name} failed", name=name), tr(training.failure.what), failed=True)
-            self._desk.notices.error(training.failure)
+            if not in_view:
+                self._desk.notices.error(training.failure)
         elif training.steps:
             ended = training.result
             self.manners.end(tr("{name} has ended", name=name), _summary(ended) if ended else "")
-            if training.folder and (self.current is not self.monitors.get(training.folder) or not self.isVisible()):
+            if training.folder and not in_view:
                 self._desk.notices.tell(
                     tr("{name} has ended.", name=name), tr("Show"), partial(self._show_run, training.folder)
                 )
