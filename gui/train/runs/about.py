@@ -48,6 +48,7 @@ class AboutRun(QWidget):
         self.notes.kept.connect(self.notes_kept)
         self._lay_out()
         theme.current().changed.connect(self._restyle)
+        self._show_values(None)
         self.show_record(None, None)
 
     def show_record(self, record: Record | None, run: RunFound | None, *, here: bool = False) -> None:
@@ -79,7 +80,8 @@ class AboutRun(QWidget):
         rows.setSpacing(theme.LARGE)
         for widget in (self._standing_card(), self.odd, self.failure, self.notes, self._news_card()):
             rows.addWidget(widget)
-        rows.addWidget(self._settings_card())
+        self._settings = self._settings_card()
+        rows.addWidget(self._settings)
         rows.addStretch()
         body = QWidget()
         centred = QHBoxLayout(body)
@@ -159,7 +161,8 @@ class AboutRun(QWidget):
         self.failure.setVisible(record is not None and record.failure is not None)
         if record is not None and record.failure is not None:
             self.failure.show_failure(record.failure)
-        self.facts.setVisible(run is not None)
+        for card in (self.facts, self.notes, self._settings):
+            card.setVisible(run is not None)
         self.odd.show_sentences(account.oddities(run, record))
         happened = account.happened(record)
         self.news.setVisible(bool(happened))

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QTimer, Signal, SignalInstance
+from PySide6.QtCore import Qt, QTimer, Signal, SignalInstance
 from PySide6.QtGui import QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QHeaderView, QTableWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from engine.events import Event, Failed
 from engine.monitor.requests import ListCheckpoints
@@ -35,7 +35,7 @@ _COLUMNS = (
     ("Saved", "When it was written."),
 )
 _INTERVAL, _REWARD = 2, 3
-_ROOMY = 600
+_ROOMY, _ROWS = 600, 4  # the width for all columns; the rows that are shown at least
 _WINDOW = 10  # steps that a mean reward is over
 
 
@@ -231,13 +231,9 @@ class CheckpointsView(QWidget):
         if found.ready:
             text = tr("This is a model of its own, ready to be used.")
         elif found.adapters:
-            text = tr(
-                "These are adapters, which need their model {model}. Merged, both are one model.", model=found.model
-            )
+            text = tr("These are adapters for {model}. Merged with it they become one model.", model=found.model)
         else:
-            text = tr(
-                "With the files of its model {model} these weights become a model of their own.", model=found.model
-            )
+            text = tr("With the other files of {model} these weights become a model.", model=found.model)
         keeps = tr("While it trains, the run removes all checkpoints but the newest ones and the best.")
         self._said.setText(f"{text} {keeps}" if live else text)
 
@@ -257,14 +253,13 @@ class CheckpointsView(QWidget):
 class _Table(PlainTable):
     def __init__(self) -> None:
         super().__init__(tr("Checkpoints"))
-        self.setColumnCount(len(_COLUMNS))
-        for place, (title, tip) in enumerate(_COLUMNS):
-            item = QTableWidgetItem(tr(title))
-            item.setToolTip(tr(tip))
-            item.setTextAlignment(RIGHT if place else LEFT)
-            self.setHorizontalHeaderItem(place, item)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self.set_titles([tr(title) for title, _ in _COLUMNS])
+        for place, (_, tip) in enumerate(_COLUMNS):
+            item = self.horizontalHeaderItem(place)
+            if item is not None:
+                item.setToolTip(tr(tip))
+                item.setTextAlignment(RIGHT if place else LEFT)
 
     def show_rows(self, rows: list[tuple[tuple[str, str], ...]]) -> None:
         """Have these texts and tooltips."""
@@ -274,7 +269,12 @@ class _Table(PlainTable):
             for place, (text, tip) in enumerate(cells):
                 self.put(row, place, text, tip, side=RIGHT if place else LEFT)
         self.blockSignals(False)
-        self.setMaximumHeight(HEAD + ROW * max(1, len(rows)) + 2)
+        self.fit()
+
+    def fit(self) -> None:
+        """Be as high as the rows, or less where there is no room for all of them."""
+        super().fit()
+        self.setMinimumHeight(min(self.maximumHeight(), HEAD + _ROWS * ROW))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """What can be done without gives way where there is little room."""

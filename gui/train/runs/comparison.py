@@ -11,7 +11,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
-    QHeaderView,
     QLabel,
     QScrollArea,
     QVBoxLayout,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from gui.desk import Desk
 
 _WINDOW = 20  # steps that the last reward is the mean of
+_NAMES_WIDTH = 170  # so that the columns of both tables stand below each other
 # They differ in any two runs and say nothing about them.
 _NAMES = {"run_name", "output_dir"}
 
@@ -167,7 +167,7 @@ class RunComparison(QWidget):
             if folder in self._settings
         ]
         names = [name for name in differing([values for _, values in known]) if name not in _NAMES] if known else []
-        self.table.show_settings(names, known)
+        self.table.show_settings(names, known, width=_NAMES_WIDTH)
         self.table.setVisible(len(known) > 1 and bool(names))
         waiting = any(folder not in self._settings and folder not in self._failures for folder in self.folders)
         if waiting or len(known) < 2:
@@ -193,13 +193,7 @@ class _Figures(PlainTable):
     def show_records(self, titles: Sequence[str], records: Sequence[Record]) -> None:
         """Show what these runs reached; the best accuracy and reward are in bold."""
         figures = [_figures(record) for record in records]
-        self.setColumnCount(1 + len(records))
-        self.setHorizontalHeaderLabels(["", *titles])
-        for place, title in enumerate(titles, 1):
-            self.horizontalHeaderItem(place).setToolTip(title)
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        self.set_titles(["", *titles], _NAMES_WIDTH)
         names = list(figures[0]) if figures else []
         self.setRowCount(len(names))
         for row, name in enumerate(names):
@@ -224,7 +218,8 @@ def _figures(record: Record) -> dict[str, tuple[str, float | None]]:
     steps = tr("{step} of {steps}", step=number(record.step), steps=number(record.steps))
     return {
         tr("Accuracy before"): (say.percent(before.accuracy if before else None), None),
-        tr("Accuracy at last"): _with_interval(last),
+        tr("Latest accuracy"): (say.percent(last.accuracy if last else None), last.accuracy if last else None),
+        tr("Its 95\u00a0% interval"): (_interval(last), None),
         tr("Best accuracy"): (say.percent(best.accuracy if best else None), best.accuracy if best else None),
         tr("Reward, last steps"): ("–" if reward is None else number(reward, 3), reward),
         tr("Steps"): (steps if record.steps else "–", None),
@@ -239,8 +234,5 @@ def _last(record: Record, name: str) -> float | None:
     return float(there[-1]) if len(there) else None
 
 
-def _with_interval(one: Evaluated | None) -> tuple[str, float | None]:
-    if one is None:
-        return "–", None
-    low, high = number(100 * one.low, 1), say.percent(one.high)
-    return f"{say.percent(one.accuracy)} ({low} – {high})", one.accuracy
+def _interval(one: Evaluated | None) -> str:
+    return "–" if one is None else f"{number(100 * one.low, 1)} – {say.percent(one.high)}"

@@ -80,6 +80,8 @@ class RunList(QWidget):
         """Mark the run that is in view, "" for none; emits nothing."""
         self._chosen = [folder] if folder else []
         self._mark()
+        if (row := self.model.row_of(folder)) >= 0:
+            self.view.scrollTo(self.model.index(row))
 
     @property
     def selected(self) -> list[str]:
@@ -184,7 +186,10 @@ class RunList(QWidget):
         model = self.view.selectionModel()
         model.select(selection, _Flag.ClearAndSelect)
         if selection.indexes() and not model.isSelected(model.currentIndex()):
+            # A run that is marked, and not chosen by a person just now, is no reason to scroll.
+            self.view.setAutoScroll(False)
             model.setCurrentIndex(selection.indexes()[0], _Flag.NoUpdate)
+            self.view.setAutoScroll(True)
         self._filling = False
 
     def _explain(self) -> None:

@@ -6,15 +6,11 @@ import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHeaderView
-
 from engine.grpo.settings import TrainConfig
 from gui.fields import Facts
 from gui.text import number, tr
 from gui.train.runs.tables import PlainTable
 
-_NAMES = 0.4  # the most of the width that the settings' names may take
 _SMALLEST, _DIGITS = 1e-4, 6  # below this a number is written with an exponent
 
 Values = Mapping[str, Any]
@@ -80,17 +76,14 @@ class SettingsTable(PlainTable):
         self.keys: list[str] = []
 
     def show_settings(
-        self, names: Sequence[str], columns: Sequence[tuple[str, Values]], strong: Collection[str] = ()
+        self, names: Sequence[str], columns: Sequence[tuple[str, Values]], strong: Collection[str] = (), width: int = 0
     ) -> None:
-        """Show these settings; a column is its title and its values, and the first value of `strong` ones is bold."""
+        """Show these settings; a column is its title and its values, and the first value of `strong` ones is bold.
+
+        `width` is the least that the names take.
+        """
         self.keys = list(names)
-        self.setColumnCount(1 + len(columns))
-        self.setHorizontalHeaderLabels([tr("Setting"), *(title for title, _ in columns)])
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
-        for place, (title, _) in enumerate(columns, 1):
-            self.horizontalHeaderItem(place).setToolTip(title)
+        self.set_titles([tr("Setting"), *(title for title, _ in columns)], width)
         self.setRowCount(len(self.keys))
         for row, name in enumerate(self.keys):
             told = facts(name)
@@ -99,26 +92,15 @@ class SettingsTable(PlainTable):
                 text = shown(name, values.get(name))
                 self.put(row, place, " ".join(text.split()), text, strong=place == 1 and name in strong)
         self.fit()
-        self._share_width()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """The names leave room for the values."""
-        super().resizeEvent(event)
-        self._share_width()
 
     def search(self, text: str) -> int:
         """Show only the settings in whose title, key, help or value all words are; how many these are."""
         words = text.casefold().split()
         count = 0
         for row, name in enumerate(self.keys):
-            cells = [self.item(row, place).text() for place in range(self.columnCount())]
-            said = " ".join((name, facts(name).help, *cells)).casefold()
+            said = " ".join((name, facts(name).help, *self.row_texts(row))).casefold()
             hit = all(word in said for word in words)
             count += hit
             self.setRowHidden(row, not hit)
         self.fit()
         return count
-
-    def _share_width(self) -> None:
-        if self.columnCount():
-            self.setColumnWidth(0, min(self.sizeHintForColumn(0), int(_NAMES * self.width())))
