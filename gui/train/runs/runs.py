@@ -1,0 +1,158 @@
+"""The runs on this computer, looked at again and again; deletes one and brings it back. Knows no widget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from engine.events import Event, Failed, Note
+from engine.monitor.requests import DeleteRun, ListRuns, PurgeRuns, RestoreRun
+from engine.run_events import RunFound, RunMoved
+from gui.text import number, tr
+
+if TYPE_CHECKING:
+    from engine.workers import Job
+    from gui.desk import Desk
+
+_INTERVAL = 2000  # milliseconds between two looks
+_HOUR = 3_600_000  # as long what was deleted can be brought back
+
+
+class Runs(QObject):
+    """All runs in the program's own folder of runs, and in those that a person added.
+
+    Attributes:
+        runs: what is known of each, the newest first.
+        absent: a sentence for each added folder that is not there.
+        loaded: the runs were looked for at least once.
+    """
+
+    changed = Signal()  # there is another run, or one stands otherwise
+    deleted = Signal(str)  # this folder was put aside
+    restored = Signal(str)  # a run is back, in this folder
+
+    def __init__(self, desk: Desk, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._desk = desk
+        self.runs: list[RunFound] = []
+        self.absent: list[str] = []
+        self.loaded = False
+        self._found: list[RunFound] = []
+        self._gone: list[str] = []
+        self._job: Job | None = None
+        self._outdated = False
+        self._moving: set[Job] = set()
+        self._moved: list[RunMoved] = []
+        self._timer = QTimer(self, interval=_INTERVAL)
+        self._timer.timeout.connect(self.look)
+        self._cleaner = QTimer(self, interval=_HOUR)
+        self._cleaner.timeout.connect(self._purge)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders of runs that a person added."""
+        return self._desk.settings.run_folders
+
+    def run(self, folder: str) -> RunFound | None:
+        """What is known of the run in a folder."""
+        return next((run for run in self.runs if run.folder == folder), None)
+
+    def follow(self) -> None:
+        """Look now, and from time to time; at first, delete for good what was deleted before."""
+        if not self._cleaner.isActive():
+            self._cleaner.start()
+            self._purge()
+        self._timer.start()
+        self.look()
+
+    def rest(self) -> None:
+        """Look no more; what is known stays."""
+        self._timer.stop()
+
+    def look(self) -> None:
+        """Look for runs now."""
+        if self._job is not None:
+            return
+        self._found, self._gone, self._outdated = [], [], False
+        job = self._job = self._desk.network.submit(ListRuns(self.folders))
+        job.events.connect(self._on_found)
+        job.ended.connect(self._on_looked)
+
+    def add_folder(self, folder: str) -> None:
+        """Look for runs there too, from now on; the folder may be that of one run."""
+        folder = str(Path(folder))
+        if folder not in self.folders:
+            self._keep((*self.folders, folder))
+
+    def remove_folder(self, folder: str) -> None:
+        """Do not look there any more; nothing is deleted."""
+        self._keep(tuple(other for other in self.folders if other != folder))
+
+    def delete(self, folder: str) -> None:
+        """Put a run aside; a notice offers to bring it back."""
+        self._move(DeleteRun(folder))
+
+    def _keep(self, folders: tuple[str, ...]) -> None:
+        self._desk.change_settings(self._desk.settings.model_copy(update={"run_folders": folders}))
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Look now; what is being looked at may be as it was before."""
+        self._outdated = True
+        self.look()
+
+    def _purge(self) -> None:
+        self._desk.network.submit(PurgeRuns(self.folders))
+
+    def _on_found(self, events: tuple[Event, ...]) -> None:
+        self._found += [event for event in events if isinstance(event, RunFound)]
+        self._gone += [event.text for event in events if isinstance(event, Note)]
+
+    def _on_looked(self, ending: object) -> None:
+        self._job = None
+        if isinstance(ending, Failed):
+            self._timer.stop()
+            self._desk.notices.error(ending)
+        elif self._outdated:
+            self.look()
+        else:
+            self._show(self._found, self._gone)
+
+    def _show(self, runs: list[RunFound], absent: list[str]) -> None:
+        if not self.loaded or (runs, absent) != (self.runs, self.absent):
+            self.runs, self.absent, self.loaded = runs, absent, True
+            self.changed.emit()
+
+    def _move(self, request: DeleteRun | RestoreRun) -> None:
+        job = self._desk.network.submit(request)
+        self._moving.add(job)
+        job.events.connect(self._on_moved)
+        job.ended.connect(self._on_move_ended)
+
+    def _on_moved(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, RunMoved):
+                if Path(event.now).name.startswith(".") and self.run(event.folder) is not None:
+                    self._moved.append(event)
+                    self._show([run for run in self.runs if run.folder != event.folder], self.absent)
+                    self.deleted.emit(event.folder)
+                else:
+                    self.restored.emit(event.now)
+
+    def _on_move_ended(self, ending: object) -> None:
+        self._moving = {job for job in self._moving if job.running}
+        if isinstance(ending, Failed):
+            self._desk.notices.error(ending)
+        self._look_again()
+        if self._moving or not self._moved:
+            return
+        moved, self._moved = self._moved, []
+        name = Path(moved[0].folder).name
+        one, many = tr("Deleted {name}", name=name), tr("Deleted {count} runs", count=number(len(moved)))
+        self._desk.notices.tell(one if len(moved) == 1 else many, tr("Undo"), lambda: self._restore(moved))
+
+    def _restore(self, moved: list[RunMoved]) -> None:
+        for event in moved:
+            self._move(RestoreRun(event.now))
