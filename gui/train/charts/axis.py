@@ -28,6 +28,8 @@ class Axis(pyqtgraph.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
             self.setWidth(LEFT)
         else:
             self.setHeight(BOTTOM)
+        # Its label is not used, and would be set anew with every range.
+        self.enableAutoSIPrefix(False)
         self.linkToView(box)
         self.setGrid(255)
         # Behind the curves; that of the ground is behind its own view.

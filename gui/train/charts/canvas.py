@@ -20,7 +20,7 @@ from gui.train.charts.series import STEPS, Point, Series, Stretch
 from gui.train.charts.span import Span
 from gui.train.charts.traces import Flag, Hint, Layer, Overlay, Traces
 
-_ROOM = 0.08  # above and below the curves
+_ROOM, _HEM = 0.08, 0.05  # above and below the curves, and below 0 where nothing is
 _FOOT = -1e3  # where the power of ten of nothing stands: below everything
 _BANDS = 2  # with more runs their bands would hide each other
 
@@ -29,6 +29,7 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
     """A chart of some runs; `sync` takes over what is new and must be called for a canvas that is seen."""
 
     changed = Signal()  # a person chose another part of the height
+    resized = Signal()  # the curves are still right, but may be too coarse or too fine
 
     def __init__(self, span: Span, name: str, unit: ticks.Unit, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -74,7 +75,7 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
     @property
     def is_seen(self) -> bool:
         """Whether any of it is on the screen."""
-        return self.isVisible() and not self.visibleRegion().isEmpty()
+        return self.isVisible() and not self.viewport().visibleRegion().isEmpty()
 
     @property
     def zoomed_in(self) -> bool:
@@ -164,7 +165,7 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
         # Figures that are all the same stand in the middle.
         room = _ROOM * (high - low) or (0.3 if self._log else 0.1 * abs(low) or 0.5)
         # Nothing that cannot be negative seems to go there.
-        bottom = low - room if self._log or low < 0 or low - room > 0 else -0.4 * room
+        bottom = low - room if self._log or low < 0 or low - room > 0 else -_HEM * (high + room)
         return bottom, high + room
 
     def _flags(self) -> list[Flag]:
@@ -211,7 +212,7 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
         super().resizeEvent(event)
         if hasattr(self, "overlay"):  # the base class calls this while it is made
             self.centralLayout.activate()
-            self.sync()
+            self.resized.emit()
 
 
 def _decimal_log(values: np.ndarray) -> np.ndarray:

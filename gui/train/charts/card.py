@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QContextMenuEvent, QFont, QPainter, QPaintEvent
@@ -20,6 +21,8 @@ from gui.train.charts.span import Span
 from gui.train.charts.specification import Chart
 from gui.train.charts.ticks import Unit, figure
 
+Ink = int | Literal["text", "muted"]
+"""The colour of a run, counted from 0, or one of the theme."""
 _ALIGN = Qt.AlignmentFlag
 HEIGHT = 196
 
@@ -30,13 +33,15 @@ class Heading(QWidget):
     def __init__(self, title: str, tip: str) -> None:
         super().__init__()
         self.title = title
-        self.figures: list[tuple[str, str]] = []  # text and colour
+        self.figures: list[tuple[str, Ink]] = []
         self.setToolTip(f"<qt>{html.escape(tip)}</qt>")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.show_figures([])
 
-    def show_figures(self, figures: list[tuple[str, str]]) -> None:
-        """Show these texts in these colours."""
+    def show_figures(self, figures: list[tuple[str, Ink]]) -> None:
+        """Show these texts in their inks."""
+        if figures == self.figures and self.accessibleName():
+            return
         self.figures = figures
         self.setAccessibleName(", ".join([self.title, *(text for text, _ in figures)]))
         self.update()
@@ -47,19 +52,20 @@ class Heading(QWidget):
 
     def paintEvent(self, _: QPaintEvent) -> None:
         """The figures have their room first; the title is shortened."""
-        painter = QPainter(self)
+        painter, known = QPainter(self), theme.current().colours
+        runs = colours.of_runs(len(self.figures))
         right = self.width()
-        for text, colour in reversed(self.figures):
-            muted = colour == theme.current().colours.muted
+        for text, ink in reversed(self.figures):
+            muted = ink == "muted"
             painter.setFont(theme.ui_font(theme.CAPTION if muted else theme.BODY))
             wide = painter.fontMetrics().horizontalAdvance(text)
             if right - wide < self.width() / 3 and muted:
                 continue
-            painter.setPen(QColor(colour))
+            painter.setPen(QColor(runs[ink] if isinstance(ink, int) else known.muted if muted else known.text))
             painter.drawText(QRect(right - wide - 1, 0, wide + 1, self.height()), _ALIGN.AlignVCenter, text)
             right -= wide + theme.SMALL
         painter.setFont(theme.ui_font(theme.BODY, QFont.Weight.DemiBold))
-        painter.setPen(QColor(theme.current().colours.text))
+        painter.setPen(QColor(known.text))
         title = painter.fontMetrics().elidedText(self.title, Qt.TextElideMode.ElideRight, right)
         painter.drawText(QRect(0, 0, right, self.height()), _ALIGN.AlignVCenter, title)
 
@@ -67,6 +73,7 @@ class Heading(QWidget):
 class Card(QFrame):
     """One chart of the page."""
 
+    woken = Signal()  # there is something to take over
     wanted = Signal(str, str)  # the chart's key, and what is to be done: "window", "png", "svg" or "csv"
 
     def __init__(self, chart: Chart, span: Span) -> None:
@@ -76,6 +83,7 @@ class Card(QFrame):
         self.stale = True
         self.heading = Heading(chart.title, chart.tip)
         self.canvas = LiveCanvas(span, chart.title, chart.unit)
+        self.canvas.resized.connect(self._on_resized)
         self.menu = QMenu(self)
         self.more = QToolButton(popupMode=QToolButton.ToolButtonPopupMode.InstantPopup)
         self.more.setAccessibleName(tr("More for {chart}", chart=chart.title))
@@ -116,6 +124,11 @@ class Card(QFrame):
         self.canvas.restyle()
         self.stale = True
 
+    @property
+    def is_seen(self) -> bool:
+        """Whether any of it is on the screen."""
+        return self.canvas.is_seen or (self.isVisible() and not self.heading.visibleRegion().isEmpty())
+
     def sync(self) -> None:
         """Take over what is new; for a card that is seen."""
         self.stale = False
@@ -130,23 +143,25 @@ class Card(QFrame):
     def show_values(self) -> None:
         """Write the figures at the cursor, or the latest, into the heading."""
         points = self.canvas.at_cursor()
-        runs = colours.of_runs(len(points))
-        known = theme.current().colours
-        figures: list[tuple[str, str]] = []
-        for point, colour in zip(points, runs, strict=True):
+        alone = len(points) == 1
+        figures: list[tuple[str, Ink]] = []
+        for run, point in enumerate(points):
             if point is not None and math.isfinite(point.value):
                 value, aside = texts(point, self.chart.unit)
-                figures.append((value, known.text if len(points) == 1 else colour))
-                if len(points) == 1 and aside:
-                    figures.append((aside, known.muted))
+                figures.append((value, "text" if alone else run))
+                if alone and aside:
+                    figures.append((aside, "muted"))
             else:
-                figures.append(("–", known.muted if len(points) == 1 else colour))
+                figures.append(("–", "muted" if alone else run))
         self.heading.show_figures(figures)
-        self.canvas.setAccessibleDescription(self.heading.accessibleName())
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """The same menu under the mouse."""
         self.menu.popup(event.globalPos() + QPoint(1, 1))
+
+    def _on_resized(self) -> None:
+        self.stale = True
+        self.woken.emit()
 
     def _offer(self, text: str, what: str) -> None:
         action = self.menu.addAction(text)

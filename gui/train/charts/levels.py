@@ -17,7 +17,7 @@ _FEWEST = 256  # a level with fewer entries saves nobody work
 
 
 class Buffer:
-    """Numbers that become more or change at their end; room is made in doubles."""
+    """Numbers that become more or change at their end; room is made by quarters."""
 
     def __init__(self) -> None:
         self._room: NDArray[np.float64] = np.empty(0)
@@ -35,7 +35,7 @@ class Buffer:
         """From the place `start` on these are the numbers."""
         self._count = start + len(values)
         if self._count > len(self._room):
-            room = np.empty(max(256, 2 * self._count))
+            room = np.empty(256 + self._count + self._count // 4)
             room[:start] = self._room[:start]
             self._room = room
         self._room[start : self._count] = values

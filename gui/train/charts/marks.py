@@ -26,7 +26,8 @@ class Mark:
 
 
 def marks(record: Record) -> list[Mark]:
-    """All that happened, in the order of kinds."""
+    """All that happened, kind by kind; of the checkpoints that were the best so far, the last is the best."""
+    best = max((saved.step for saved in record.checkpoints if saved.best), default=-1)
     return [
         *(
             Mark(change.step, "setting", _changed(change.name, change.before, change.after))
@@ -35,7 +36,7 @@ def marks(record: Record) -> list[Mark]:
         *(Mark(start.step, "resumed", tr("Resumed")) for start in record.starts if start.resumed),
         *(
             Mark(saved.step, "best", tr("Best checkpoint"))
-            if saved.best
+            if saved.step == best
             else Mark(saved.step, "checkpoint", tr("Checkpoint"))
             for saved in record.checkpoints
         ),

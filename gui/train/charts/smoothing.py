@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Within a block weights are taken relative to its first number: they may grow this far and stay exact.
 _GROWTH = 1e100
+_EXACT = 40.0  # exp(-40) is nothing beside 1
 
 
 class Average:
@@ -37,23 +38,29 @@ class Average:
         return result
 
     def _averages(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        size = min(len(values), max(1, int(math.log(_GROWTH) / -math.log(self._keep))))
+        fall = -math.log(self._keep)
+        size = min(len(values), max(1, int(math.log(_GROWTH) / fall)))
         rows = -(-len(values) // size)
-        scale = float(np.abs(values).max()) or 1.0
-        padded = np.zeros(rows * size)
-        padded[: len(values)] = values / scale
-        fade = self._keep ** np.arange(1, size + 1)
-        blocks = padded.reshape(rows, size)
-        # Each block as if nothing had been before it; what was fades into it below.
-        blocks = np.cumsum(blocks / fade, axis=1) * (fade * (1 - self._keep))
+        scale = max(float(values.max()), -float(values.min())) or 1.0
+        means = np.zeros(rows * size)
+        np.divide(values, scale, out=means[: len(values)])
+        fade = np.exp(-fall * np.arange(1, size + 1))
+        # Each block as if nothing had been before it; what was fades into it.
+        blocks = means.reshape(rows, size)
+        blocks /= fade
+        np.cumsum(blocks, axis=1, out=blocks)
+        share, last = 1 - self._keep, float(fade[-1])
         before = np.empty((rows, 1))
         mean = self._mean / scale
-        for row, last in enumerate(blocks[:, -1].tolist()):
-            before[row] = mean
-            mean = mean * float(fade[-1]) + last
-        means = (blocks + before * fade).ravel()[: len(values)]
-        counts = np.arange(self._count + 1, self._count + len(values) + 1)
-        self._mean = float(means[-1]) * scale
+        for row, total in enumerate(blocks[:, -1].tolist()):
+            before[row] = mean / share
+            mean = (mean + share * total) * last
+        blocks += before
+        blocks *= fade * (share * scale)
+        means = means[: len(values)]
+        self._mean = float(means[-1])
+        # After so many figures the start counts less than rounding.
+        early = min(len(values), max(0, int(_EXACT / fall) - self._count))
+        means[:early] /= -np.expm1(-fall * np.arange(self._count + 1, self._count + early + 1))
         self._count += len(values)
-        averages: NDArray[np.float64] = means / -np.expm1(counts * math.log(self._keep)) * scale
-        return averages
+        return means

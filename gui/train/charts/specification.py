@@ -52,7 +52,13 @@ class Chart:
         """Whether this run has something to draw."""
         if self.source != "steps":
             return bool(evaluations(record, self.source))
-        return all(name in record.names and bool(np.isfinite(record.column(name)).any()) for name in self.columns)
+        names = set(record.names)
+        return all(name in names and _known(record.column(name)) for name in self.columns)
+
+
+def _known(figures: Figures) -> bool:
+    """Whether there is a figure; the latest is looked at first, of a hundred thousand."""
+    return bool(len(figures)) and bool(np.isfinite(figures[-1]) or np.isfinite(figures).any())
 
 
 def evaluations(record: Record, source: str) -> list[Evaluated]:

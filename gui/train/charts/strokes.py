@@ -39,7 +39,8 @@ def line(painter: QPainter, x: Pixels, y: Pixels, colour: QColor, width: float) 
     places[:, 0], places[:, 1] = x[:-1][joined], y[:-1][joined]
     places[:, 2], places[:, 3] = x[1:][joined], y[1:][joined]
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(QPen(colour, width))
+    # Caps that reach over would make a bead of every joint.
+    painter.setPen(QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap))
     painter.drawLines(*segments.drawargs())
     alone = found.copy()
     alone[1:] &= ~found[:-1]
@@ -78,7 +79,7 @@ def bars(painter: QPainter, x: Pixels, tops: Pixels, bottoms: Pixels, colour: QC
 
 
 def band(painter: QPainter, x: Pixels, tops: Pixels, bottoms: Pixels, colour: QColor) -> None:
-    """The ground between two lines; none at gaps."""
+    """The ground between two lines; none at gaps. For so few points that their lines are seen."""
     found = np.isfinite(tops) & np.isfinite(bottoms)
     edges = np.flatnonzero(np.diff(found, prepend=False, append=False))
     pieces = edges.reshape(-1, 2).tolist()

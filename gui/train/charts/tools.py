@@ -26,8 +26,9 @@ class Tools(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._roomy = True
         self.axis = Choice()
-        self.axis.setMinimumWidth(90)
+        self.axis.setMinimumWidth(84)
         self.axis.setAccessibleName(tr("To the right"))
         self.axis.setToolTip(tr("What the charts count to the right: steps, or the time spent on training."))
         self.axis.addItem(tr("Steps"), STEPS)
@@ -72,7 +73,7 @@ class Tools(QWidget):
         self._lay_out()
         theme.current().changed.connect(self._restyle)
         self._restyle()
-        self._say(0)
+        self._say()
 
     def _lay_out(self) -> None:
         row = QHBoxLayout(self)
@@ -96,26 +97,29 @@ class Tools(QWidget):
 
     def set_zoomed(self, zoomed: bool) -> None:
         """Whether there is more than is shown."""
-        self.fit.setEnabled(zoomed)
+        self.fit.setVisible(zoomed)
 
     def fit_width(self, width: int) -> None:
         """Leave words out where there is little room."""
-        self._word.setVisible(width >= _NARROW)
+        self._roomy = width >= _NARROW
+        self._word.setVisible(self._roomy)
+        self.smoothing.setMinimumWidth(80 if self._roomy else 56)
+        self._say()
 
     def _choose_axis(self) -> None:
         self.axis_chosen.emit(self.axis.currentData())
 
     def _choose_span(self, position: int) -> None:
-        self._say(position)
+        self._say()
         self.span_chosen.emit(SPANS[position])
 
-    def _say(self, position: int) -> None:
-        text = tr("off") if position == 0 else tr("{count} points", count=number(SPANS[position]))
-        self.value.setText(text)
+    def _say(self) -> None:
+        text = tr("off") if self.span == 1 else tr("{count} points", count=number(self.span))
         self.smoothing.setAccessibleDescription(text)
+        widest = tr("{count} points", count=number(SPANS[-1])) if self._roomy else number(SPANS[-1])
+        self.value.setText(text if self._roomy or self.span == 1 else number(self.span))
         # Wide enough for any, so that nothing moves under the slider.
-        widest = self.value.fontMetrics().horizontalAdvance(tr("{count} points", count=number(SPANS[-1])))
-        self.value.setFixedWidth(widest + 2)
+        self.value.setFixedWidth(self.value.fontMetrics().horizontalAdvance(widest) + 2)
 
     def _save(self, action: object) -> None:
         self.save_wanted.emit(action.data())  # type: ignore[attr-defined]  # an action of the menu

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LINE, _THIN = 1.6, 1.0
-_BAND, _FAINT = 0.14, 0.3  # how much of its colour a band has, and a curve behind its smoothed one
+_BAND, _FAINT = 0.16, 0.5  # how much of its colour a band has, and a curve behind its smoothed one
 _TALL = 3.0  # pixels; where most bars are taller nobody sees the line in them
 
 
@@ -118,7 +118,11 @@ class Traces(_Inside):
             colour = QColor(layer.colour)
             colour.setAlphaF(_BAND)
             tops, bottoms = self.down(layer.high.highs), self.down(layer.low.lows)
-            strokes.band(painter, self.across(layer.low.x), tops, bottoms, colour)
+            x = self.across(layer.low.x)
+            if layer.low.dense:
+                strokes.bars(painter, x, tops, bottoms, colour, 0)
+            else:
+                strokes.band(painter, x, tops, bottoms, colour)
 
     def _flag(self, painter: QPainter, flag: Flag) -> None:
         if not np.isfinite(flag.x):

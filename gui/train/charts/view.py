@@ -91,6 +91,11 @@ class ChartsView(QWidget):
         """The runs that are shown."""
         return self.shelf.records
 
+    @property
+    def busy(self) -> bool:
+        """Whether something that is seen is not yet up to date."""
+        return self._turn.isActive()
+
     def show_records(self, records: Sequence[Record]) -> None:
         """Show these runs: the first with its band and marks, the others over it. None: say that there is none."""
         for record in self.records:
@@ -175,7 +180,7 @@ class ChartsView(QWidget):
 
     def _on_cursor(self) -> None:
         for card in self.all_cards():
-            if not card.stale and card.canvas.is_seen:
+            if not card.stale and card.is_seen:
                 card.sync_cursor()
 
     def _count(self, axis: str) -> None:
@@ -220,6 +225,7 @@ class ChartsView(QWidget):
     def _new_card(self, chart: Chart) -> Card:
         card = Card(chart, self.span)
         card.wanted.connect(self._on_wanted)
+        card.woken.connect(self._wake)
         card.canvas.changed.connect(self._on_span)
         card.canvas.set_log(self.tools.log.isChecked())
         card.show_series(self.shelf.series(chart), self.shelf.marks)
@@ -239,14 +245,15 @@ class ChartsView(QWidget):
             self.cards[missing[0].key] = self._new_card(missing[0])
             self._arrange()
             self._turn.start()
-        stale = [card for card in self.all_cards() if card.stale and card.canvas.is_seen]
+            return
+        stale = [card for card in self.all_cards() if card.stale and card.is_seen]
         # The one under the mouse is the one that is looked at.
         for card in sorted(stale, key=lambda card: not card.canvas.led):
+            card.canvas.smooth(self.tools.span)
+            card.sync()
             if time.perf_counter() > end:
                 self._turn.start()
                 return
-            card.canvas.smooth(self.tools.span)
-            card.sync()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Go on with what waited."""
