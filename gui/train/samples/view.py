@@ -96,6 +96,11 @@ class SamplesView(QWidget):
         self.steps.set_step(step)
         self._read(step)
 
+    @property
+    def shown_step(self) -> int:
+        """The step whose completions are shown, 0 where none are."""
+        return self.groups[0].samples[0].step if self.groups else 0
+
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up with what was written while nobody looked."""
         super().showEvent(event)
@@ -264,7 +269,7 @@ class SamplesView(QWidget):
     def _on_found(self, found: SampleFound) -> None:
         self._target = found
         self._arrange()
-        if self.groups and self.groups[0].samples[0].step == found.step:
+        if self.shown_step == found.step:
             self._list(found.group)
         else:
             self.go(found.step)
