@@ -36,6 +36,7 @@ def write(folder: Path, steps: int, rollouts: int, *, finished: bool = True) -> 
         model_name="starter",
         run_name=folder.name,
         max_steps=steps,
+        completion_prefill="",
         rewards=("accuracy", "strict_format"),
         reward_weights=(1.0, 0.4),
         num_generations=each // _PROMPTS,

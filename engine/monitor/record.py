@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import time
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +26,9 @@ FILE = "events.jsonl"
 """The name of a run's record."""
 _STEP = b'{"event": "step_finished"'
 # Small enough that nobody else waits long for the interpreter while a block is parsed.
-_BLOCK = 128 * 1024
+_BLOCK = 64 * 1024
+# Seconds in which a thread that waits for the interpreter gets it, the window's above all.
+_BREATH = 0.00005
 _MARK_BYTES = 512
 _FIGURES = tuple(field.name for field in dataclasses.fields(StepFinished) if field.name not in {"rewards", "rows"})
 
@@ -58,6 +61,7 @@ def read(folder: Path, place: int = 0, mark: str = "") -> Iterator[Event]:
                 if end:
                     unknown += yield from _said(whole.split(b"\n"))
                     place = lines.tell() - len(torn)
+                time.sleep(_BREATH)
             yield RecordRead(place, _mark(lines, place), len(torn), unknown, is_live(folder, file))
     except FileNotFoundError as error:
         if not folder.is_dir():

@@ -57,7 +57,7 @@ def search(folder: Path, text: str, limit: int = 200) -> Iterator[Event]:
 def _hits(file: IO[bytes], end: int, wanted: str) -> Iterator[Event]:
     part = max(_PLAIN.findall(wanted), key=len, default="")
     steps = _Steps(file, end)
-    for count, (start, block) in enumerate(samples.blocks_backwards(file, end)):
+    for count, (start, block) in enumerate(samples.blocks_backwards(file, end, samples.BLOCK)):
         if _may_hold(block, part):
             place = start + len(block)
             for line in reversed(block.splitlines(keepends=True)):
@@ -107,7 +107,7 @@ def _may_hold(piece: bytes, part: str) -> bool:
     """Whether a text of which `part` is a plain part may be in this; never wrongly no."""
     if not part:
         return True
-    if not part.isascii() and b"\\u" in piece:
+    if b"\\u" in piece:
         return True  # another program may have written escapes
     if all(sign in "0123456789 " or (sign >= _FIRST_IDEOGRAPH and sign.upper() == sign) for sign in part):
         return part.encode() in piece  # there is no case to look past

@@ -27,7 +27,8 @@ FILE = "samples.jsonl"
 _STEP = re.compile(rb'\s*\{"step": ?(\d+)[,}]')
 _LONE = re.compile("[\ud800-\udfff]")
 _NEAR = 64 * 1024  # read at once rather than halved once more
-_BLOCK = 1024 * 1024
+BLOCK = 1024 * 1024
+"""How much of the file is looked through at once, in bytes."""
 _PROGRESS = 16  # blocks
 
 
@@ -121,8 +122,8 @@ def whole_end(file: IO[bytes]) -> tuple[int, int]:
     return 0, size
 
 
-def blocks_backwards(file: IO[bytes], end: int, size: int = _BLOCK) -> Iterator[tuple[int, bytes]]:
-    """Blocks of whole lines, the last first: where a block begins, and its bytes."""
+def blocks_backwards(file: IO[bytes], end: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Blocks of whole lines of about a size, the last first: where a block begins, and its bytes."""
     while end > 0:
         wide = size
         while True:
@@ -239,7 +240,7 @@ def _lines_of(file: IO[bytes], end: int, step: int) -> Generator[Event, None, li
 def _scanned(file: IO[bytes], end: int, step: int) -> Generator[Event, None, list[bytes]]:
     lines: list[bytes] = []
     wanted = re.compile(rb'"step":\s*%d\b' % step)
-    for count, (start, block) in enumerate(blocks_backwards(file, end)):
+    for count, (start, block) in enumerate(blocks_backwards(file, end, BLOCK)):
         if count % _PROGRESS == _PROGRESS - 1:
             yield Progress("Looking through the completions", end - start, end, "bytes")
         if wanted.search(block):

@@ -15,7 +15,7 @@ from engine.workers import Job
 from gui import theme
 from gui.desk import Desk
 from gui.parts import words
-from gui.text import number, tr
+from gui.text import tr
 from gui.train.samples.looks import figure
 from gui.train.samples.marks import Kind, Part
 from gui.train.samples.text_view import PartsView
@@ -59,17 +59,8 @@ class Comparison(QWidget):
         if self._pair == (best, worst):
             return
         self._pair = best, worst
-        names = tr("Best"), tr("Worst")
-        for head, name, sample in zip(self.heads, names, (best, worst), strict=True):
-            place = number(sample.completion + 1)
-            head.setText(
-                tr(
-                    "{name}: reward {reward}, completion {number}",
-                    name=name,
-                    reward=figure(sample.reward),
-                    number=place,
-                )
-            )
+        self.heads[0].setText(tr("Best: reward {reward}", reward=figure(best.reward)))
+        self.heads[1].setText(tr("Worst: reward {reward}", reward=figure(worst.reward)))
         for view, sample in zip(self.texts, (best, worst), strict=True):
             view.show_parts([Part("plain", sample.prefill + sample.text)])
         if self._job is not None:
@@ -79,6 +70,11 @@ class Comparison(QWidget):
         )
         self._job.events.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
+
+    @property
+    def compared(self) -> bool:
+        """Whether the differences are marked."""
+        return self._pair is not None and self._job is None
 
     def clear(self) -> None:
         """Forget what is shown."""

@@ -30,6 +30,7 @@ from gui.train.samples.marks import Part, one_line
 from gui.train.samples.text_view import PartsView
 
 _PROMPT_LINES = 3
+_LOW = 440  # the height below which the figures of a completion stand in its row alone
 
 
 class GroupView(QWidget):
@@ -110,10 +111,12 @@ class GroupView(QWidget):
         """Show this group of as many.
 
         Args:
-            completion: the number of the one to pick, -1 for the place in the list that was picked before.
+            completion: the number of the one to pick; -1 for the place in the list that was picked in the same group
+                of another step, and the first one otherwise.
             wanted: marked in the texts.
         """
-        same_place = self.completions.currentIndex().row()
+        same = self.group is not None and self.group.number == group.number
+        before = self.completions.currentIndex().row() if same else 0
         self.group, self._wanted = group, wanted
         self.about.setText(_about(group, of))
         self.prompt.show_parts([Part("plain", group.prompt)], wanted)
@@ -130,7 +133,12 @@ class GroupView(QWidget):
             self.comparison.show_pair(group.best, group.worst)
         rows = group.ordered(self.order.currentData())
         places = [place for place, sample in enumerate(rows) if sample.completion == completion]
-        self.completions.show_rows(rows, places[0] if places else same_place)
+        self.completions.show_rows(rows, places[0] if places else before)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the room there is to the text."""
+        super().resizeEvent(event)
+        self.completion.figures.setVisible(self.height() >= _LOW)
 
     def _sort(self) -> None:
         if self.group is not None:

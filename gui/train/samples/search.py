@@ -142,9 +142,14 @@ class Found(QWidget):
             self._job.ended.connect(self._on_ended)
 
     @property
-    def searching(self) -> bool:
-        """Whether more may be found."""
-        return self._job is not None
+    def over(self) -> bool:
+        """Whether all there is of the text was found."""
+        return bool(self.text) and self._job is None
+
+    @property
+    def count(self) -> int:
+        """How many places were found."""
+        return len(self.list.rows.rows)
 
     def _on_events(self, events: tuple[Event, ...]) -> None:
         model = self.list.rows

@@ -22,6 +22,7 @@ from gui.train.samples.reader import Reader
 from gui.train.samples.search import Found, SearchField
 from gui.train.samples.states import StatePage
 from gui.train.samples.steps_bar import StepsBar
+from gui.train.samples.warm_up import WarmUp
 
 _NARROW = 620
 _SIDE = 250
@@ -40,6 +41,7 @@ class SamplesView(QWidget):
         self.reader.failed.connect(self._on_failed)
         self.groups: list[Group] = []
         self._target: SampleFound | None = None
+        self._warm_up: WarmUp | None = None
         self._narrow = False
         self._asked = 0  # the last step of the record at which was looked for completions
         self.steps = StepsBar()
@@ -96,9 +98,16 @@ class SamplesView(QWidget):
         self.steps.set_step(step)
         self._read(step)
 
+    @property
+    def shown_step(self) -> int:
+        """The step whose completions are shown, 0 where none are."""
+        return self.groups[0].samples[0].step if self.groups else 0
+
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up with what was written while nobody looked."""
         super().showEvent(event)
+        if self._warm_up is None:
+            self._warm_up = WarmUp(self, self.list, self.group.completions)
         self._on_changed()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -264,7 +273,7 @@ class SamplesView(QWidget):
     def _on_found(self, found: SampleFound) -> None:
         self._target = found
         self._arrange()
-        if self.groups and self.groups[0].samples[0].step == found.step:
+        if self.shown_step == found.step:
             self._list(found.group)
         else:
             self.go(found.step)
