@@ -180,7 +180,11 @@ class ConfigRead:
 
 @dataclass(frozen=True, slots=True)
 class PromptRendered:
-    """A row of data as the model would read it: `rendered` is the whole prompt with its template and prefill."""
+    """A row of data as the model would read it: `rendered` is the whole prompt with its template and prefill.
+
+    `marks` are the stretches of it, (start, length) in characters, that are special tokens and no text. `too_long`:
+    the run leaves the row out.
+    """
 
     row: int
     question: str
@@ -189,6 +193,7 @@ class PromptRendered:
     tokens: int
     too_long: bool
     held_out: bool = False
+    marks: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,10 @@ class PreviewData:
 
 @dataclass(frozen=True, slots=True)
 class TryRewards:
-    """Have the rewards of a configuration judge these completions of a row, and `live` new ones of its model."""
+    """Have the rewards of a configuration judge these completions of a row, and `live` new ones of its model.
+
+    `row` counts the training rows in the order of the run, from 0.
+    """
 
     config: TrainConfig
     row: int = 0
