@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from engine.events import Failed, Progress, PromptRead, ReplyFinished
 from gui import theme
@@ -78,8 +78,10 @@ class AnswerView(QWidget):
         self.picker.setAccessibleName(tr("{side}: which model answers", side=name))
         self.picker.activated.connect(self.chosen)
         self.text = AnswerText(tr("{side}: its answer", side=name))
+        self.text.setPlaceholderText(tr("Its answer"))
         self.state = words(role="caption")
         self.failure = FailureCard()
+        self.failure.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.failure.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -87,6 +89,7 @@ class AnswerView(QWidget):
         column.addWidget(self.picker)
         column.addWidget(self.failure)
         column.addWidget(self.text, 1)
+        column.addStretch()  # where there is an error alone
         column.addWidget(self.state)
 
     @property
