@@ -108,7 +108,7 @@ class SampleRead:
     `rewards` are (name, score) unweighted, None where a reward had no opinion; `reward` is their weighted sum.
     `left_out`: its group was replaced, and nothing was learned from it. `prefill` was put before the text, which does
     not hold it. `found` is what stands in the answer's tags, None where there are none; `right` is whether it equals
-    the right answer, None where one of the two is not known.
+    the right answer, None where that is not known.
     """
 
     step: int

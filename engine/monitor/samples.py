@@ -269,7 +269,7 @@ def _sample(fields: dict[str, Any], group: int, prefill: str) -> SampleRead:
         left_out=bool(fields.get("left_out")),
         prefill=prefill,
         found=found,
-        right=answers.same(found, answer) if found is not None and answer else None,
+        right=(found is not None and answers.same(found, answer)) if answer else None,
     )
 
 

@@ -58,8 +58,10 @@ class TrainPage(QWidget):
         self.list = RunList()
         self.stack = QStackedWidget()
         self.monitors: dict[str, Monitor] = {}
+        self._starting: dict[Training, Starting] = {}
         self._new: NewRunView | None = None
         self._comparison: RunComparison | None = None
+        self._awake = False  # the computer is kept awake for a run
         self._waiting: str | None = None  # the run to show once its view can be made
         self._warm_up = WarmUp(self)
         self._warm_up.ready.connect(self._on_warm)
@@ -96,7 +98,7 @@ class TrainPage(QWidget):
     def start(self, config: TrainConfig) -> None:
         """Begin a run with these settings."""
         training = self.trainings.start(jobs.Train(config))
-        starting = Starting(training)
+        starting = self._starting[training] = Starting(training)
         starting.back_wanted.connect(self._back)
         self.stack.addWidget(starting)
         self._show(starting)
@@ -177,6 +179,7 @@ class TrainPage(QWidget):
 
     def _on_begun(self, starting: Starting, training: Training) -> None:
         shown = self.stack.currentWidget() is starting
+        self._starting.pop(training, None)
         starting.training = None
         if shown:
             self.open(training.folder)
@@ -187,27 +190,36 @@ class TrainPage(QWidget):
     def _on_trainings(self) -> None:
         first = self.trainings.all[0] if self.trainings.all else None
         if first is None:
+            self._awake = False
             self.working.emit("")
             return
         step = tr("step {step} of {steps}", step=number(first.done), steps=number(first.steps)) if first.steps else ""
         name = Path(first.folder).name if first.folder else first.name
         self.working.emit(tr("Training {name}", name=name) + (f" · {step}" if step else ""))
+        works = any(training.state in ("starting", "training", "stopping") for training in self.trainings.all)
+        if works and not self._awake:
+            self.manners.begin(name)
+        elif not works and self._awake:
+            self.manners.rest()
+        self._awake = works
         if first.steps:
             self.manners.progress(first.done / first.steps)
-
-    def _on_began(self, training: Training) -> None:
-        self.manners.begin(Path(training.folder).name)
 
     def _on_ended(self, training: Training) -> None:
         name = Path(training.folder).name if training.folder else training.name
         self.runs.look()
+        self._awake = False
+        starting = self._starting.pop(training, None)
+        view = self.monitors.get(training.folder) or starting
+        in_view = self.isVisible() and self.stack.currentWidget() is view
         if training.failure is not None:
-            self.manners.end(tr("{name} failed", name=name), tr(training.failure.what))
-            self._desk.notices.error(training.failure)
+            self.manners.end(tr("{name} failed", name=name), tr(training.failure.what), failed=True)
+            if not in_view:
+                self._desk.notices.error(training.failure)
         elif training.steps:
             ended = training.result
             self.manners.end(tr("{name} has ended", name=name), _summary(ended) if ended else "")
-            if training.folder and (self.current is not self.monitors.get(training.folder) or not self.isVisible()):
+            if training.folder and not in_view:
                 self._desk.notices.tell(
                     tr("{name} has ended.", name=name), tr("Show"), partial(self._show_run, training.folder)
                 )
@@ -311,7 +323,6 @@ class TrainPage(QWidget):
         self.list.duplicate_wanted.connect(self.duplicate)
         self.list.delete_wanted.connect(self.delete)
         self.trainings.changed.connect(self._on_trainings)
-        self.trainings.began.connect(self._on_began)
         self.trainings.ended.connect(self._on_ended)
         self.manners.pause_wanted.connect(self.reach.pause_all)
 

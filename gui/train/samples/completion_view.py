@@ -1,4 +1,4 @@
-"""Shows one completion whole: its text, its answer beside the right one, and what can be done with it. Reads no files."""
+"""Shows a completion: its text, its answer beside the right one, and what can be done with it. Reads no file."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class CompletionView(QWidget):
         self.figures = words(
             role="caption",
             tip=tr(
-                "The reward is the weighted sum of the single rewards. The advantage tells how much better or worse than "
-                "the others of its group a completion is: what is above 0 is made likelier, what is below 0 less likely."
+                "The reward is the weighted sum of the single rewards. The advantage tells how much better or worse "
+                "than the others of its group a completion is: above 0 it is made likelier, below 0 less likely."
             ),
         )
         self.text = PartsView(tr("Text of the completion"))
@@ -114,10 +114,8 @@ def verdict(sample: SampleRead) -> str:
     answer, found = one_line(sample.answer, 120), one_line(sample.found or "", 120)
     if sample.right:
         return tr("The answer {found} is right.", found=found)
-    if sample.found is None:
-        if sample.answer:
-            return tr("There is no answer in its tags. The right one is {answer}.", answer=answer)
-        return tr("There is no answer in its tags, and the right one is not known.")
     if sample.right is None:
-        return tr("The answer is {found}; the right one is not known.", found=found or tr("empty"))
+        return tr("The right answer is not known.")
+    if sample.found is None:
+        return tr("There is no answer between tags. The right one is {answer}.", answer=answer)
     return tr("The answer {found} is not the right one, {answer}.", found=found or tr("(empty)"), answer=answer)

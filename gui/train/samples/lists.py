@@ -26,12 +26,12 @@ from gui.train.samples.looks import (
     sign_colour,
     signed,
 )
-from gui.train.samples.marks import one_line
+from gui.train.samples.marks import gist, one_line
 
 ITEM = Qt.ItemDataRole.UserRole
 _LINE = 20
 _STRIP = 62
-_FIGURES = 58
+_FIGURES, _NUMBER = 116, 50
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -74,7 +74,10 @@ class GroupsModel(RowsModel):
         super().set_rows(rows)
 
     def words(self, row: Group) -> str:
-        return tr("Prompt {number}: {prompt}", number=row.number + 1, prompt=one_line(row.prompt)) + ". " + facts(row)
+        return (
+            tr("Prompt {number}: {prompt}", number=row.number + 1, prompt=one_line(row.prompt))
+            + f". {standing(row)}. {rewards(row)}"
+        )
 
 
 class CompletionsModel(RowsModel):
@@ -138,7 +141,7 @@ class GroupRow(QStyledItemDelegate):
     """Draws a prompt: its text, its rewards in figures and as a strip."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(120, 2 * _LINE + 2 * theme.TINY + 6)
+        return QSize(120, 3 * _LINE + 2 * theme.TINY)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         painter.save()
@@ -149,11 +152,12 @@ class GroupRow(QStyledItemDelegate):
         top = QRectF(inner.left(), inner.top(), inner.width(), _LINE)
         colour = colours.muted if group.left_out else colours.text
         draw_line(painter, top, one_line(group.prompt) or tr("(an empty prompt)"), colour=colour)
-        below = QRectF(inner.left(), top.bottom(), inner.width(), _LINE)
-        strip = QRectF(below.right() - _STRIP, below.top() + 3, _STRIP, _LINE - 6)
+        strip = QRectF(inner.right() - _STRIP, top.bottom() + 2, _STRIP, _LINE - 4)
         draw_rewards(painter, strip, [sample.reward for sample in group.ranked], low, high)
-        figures = below.adjusted(0, 0, -_STRIP - theme.SMALL, 0)
-        draw_line(painter, figures, facts(group), pixels=theme.CAPTION, colour=colours.muted)
+        line = QRectF(inner.left(), top.bottom(), inner.width() - _STRIP - theme.SMALL, _LINE)
+        draw_line(painter, line, standing(group), pixels=theme.CAPTION, colour=colours.muted)
+        line = top.translated(0, 2 * _LINE - 2)
+        draw_line(painter, line, rewards(group), pixels=theme.CAPTION, colour=colours.muted)
         painter.restore()
 
 
@@ -166,40 +170,40 @@ class CompletionRow(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         painter.save()
         sample, colours = index.data(ITEM), theme.current().colours
-        inner = draw_ground(painter, option)
+        inner = draw_ground(painter, option, 0.0)
         draw_verdict(painter, QPointF(inner.left() + 6, inner.top() + _LINE / 2), sample.right)
         left, room = inner.left() + 20, inner.width() - 20 - _FIGURES - theme.SMALL
         top, below = QRectF(left, inner.top(), room, _LINE), QRectF(left, inner.top() + _LINE, room, _LINE)
-        text = one_line(sample.prefill + sample.text) or tr("(nothing was written)")
+        text = gist(sample.text) or tr("(nothing was written)")
         draw_line(painter, top, text, colour=colours.text if sample.text.strip() else colours.muted)
         draw_line(painter, below, details(sample), pixels=theme.CAPTION, colour=colours.muted)
-        side = QRectF(inner.right() - _FIGURES, inner.top(), _FIGURES, _LINE)
-        draw_line(painter, side, figure(sample.reward), bold=True, right=True)
-        advantage = signed(sample.advantage)
-        draw_line(
-            painter,
-            side.translated(0, _LINE),
-            advantage,
-            pixels=theme.CAPTION,
-            colour=sign_colour(sample.advantage),
-            right=True,
-        )
+        side = QRectF(inner.right() - _FIGURES, inner.top(), _FIGURES - _NUMBER, _LINE)
+        last = QRectF(inner.right() - _NUMBER, inner.top(), _NUMBER, _LINE)
+        caption = theme.CAPTION
+        draw_line(painter, side, tr("reward"), pixels=caption, colour=colours.muted, right=True)
+        draw_line(painter, last, figure(sample.reward), bold=True, right=True)
+        side, last = side.translated(0, _LINE), last.translated(0, _LINE)
+        draw_line(painter, side, tr("advantage"), pixels=caption, colour=colours.muted, right=True)
+        draw_line(painter, last, signed(sample.advantage), colour=sign_colour(sample.advantage), right=True)
         painter.restore()
 
 
-def facts(group: Group) -> str:
-    """The figures of a group in a line."""
-    told = []
-    if group.left_out:
-        told.append(tr("left out"))
-    if group.right is not None:
-        told.append(tr("{right} of {count} right", right=number(group.right), count=number(len(group.samples))))
-    if group.spread > 0:
-        told.append(tr("{low} to {high}", low=figure(group.worst.reward), high=figure(group.best.reward)))
-        told.append(tr("mean {mean}", mean=figure(group.mean)))
+def standing(group: Group) -> str:
+    """How many completions of a group are right, and whether it counts."""
+    count = number(len(group.samples))
+    if group.right is None:
+        told = tr("1 completion") if len(group.samples) == 1 else tr("{count} completions", count=count)
     else:
-        told.append(tr("all {reward}", reward=figure(group.mean)))
-    return " · ".join(told)
+        told = tr("{right} of {count} right", right=number(group.right), count=count)
+    return tr("{standing}, left out", standing=told) if group.left_out else told
+
+
+def rewards(group: Group) -> str:
+    """The best, mean and worst reward of a group."""
+    if group.spread == 0:
+        return tr("all earned {reward}", reward=figure(group.mean))
+    best, mean, worst = (figure(reward) for reward in (group.best.reward, group.mean, group.worst.reward))
+    return tr("best {best} · mean {mean} · worst {worst}", best=best, mean=mean, worst=worst)
 
 
 def details(sample: SampleRead) -> str:

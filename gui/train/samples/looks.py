@@ -24,14 +24,15 @@ def tint(colour: str, share: float = 0.14) -> QColor:
 
 def figure(value: float) -> str:
     """A reward as it is read: 1.20."""
-    return number(value, 2)
+    return number(value, 2).replace("-", "−")
 
 
 def short_figure(value: float | None) -> str:
     """A score with no more digits than it needs; a dash where a reward had no opinion."""
     if value is None:
         return "–"
-    return next((text for digits in (0, 1) if float(text := f"{value:.{digits}f}") == value), f"{value:.2f}")
+    digits = next((digits for digits in (0, 1) if round(value, digits) == value), 2)
+    return number(value, digits).replace("-", "−")
 
 
 def signed(value: float) -> str:
@@ -46,11 +47,11 @@ def sign_colour(value: float) -> str:
     return colours.muted if abs(value) < 0.005 else colours.good if value > 0 else colours.error
 
 
-def draw_ground(painter: QPainter, option: QStyleOptionViewItem) -> QRectF:
+def draw_ground(painter: QPainter, option: QStyleOptionViewItem, inset: float = theme.TINY) -> QRectF:
     """The ground of a row, selected or under the mouse; where its contents go."""
     colours = theme.current().colours
     state = option.state
-    rect = QRectF(option.rect).adjusted(theme.TINY, 1, -theme.TINY, -1)
+    rect = QRectF(option.rect).adjusted(inset, 1, -inset, -1)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     if state & (QStyle.StateFlag.State_Selected | QStyle.StateFlag.State_MouseOver):
         selected = bool(state & QStyle.StateFlag.State_Selected)

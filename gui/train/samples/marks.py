@@ -22,9 +22,9 @@ class Part:
 _TAG = re.compile(r"<(/?)(reasoning|think|thinking|answer)>")
 # Qt keeps some signs for itself; controls cannot be seen, and some of them turn the line around.
 _SHOWN = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
-_SHOWN |= dict.fromkeys([*range(0x80, 0xA0), 0xFDD0, 0xFDD1, 0xFFFC, *range(0xD800, 0xE000)], 0xFFFD)
+_TURNING = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_SHOWN |= dict.fromkeys([*range(0x80, 0xA0), *_TURNING, 0xFDD0, 0xFDD1, 0xFFFC, *range(0xD800, 0xE000)], 0xFFFD)
 _SHOWN |= {0x7F: 0x2421, 0x2028: 0x0A, 0x2029: 0x0A}
-_TURNING = dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], None)
 
 
 def parts(sample: SampleRead) -> list[Part]:
@@ -52,7 +52,12 @@ def displayable(text: str) -> str:
 def one_line(text: str, length: int = 240) -> str:
     """The beginning of a text in one line."""
     short = " ".join(text[: 4 * length].split())[:length]
-    return displayable(short).translate(_TURNING)
+    return displayable(short)
+
+
+def gist(text: str) -> str:
+    """The beginning of a completion in one line, without its tags."""
+    return one_line(_TAG.sub(" ", text[:960]))
 
 
 def _answer_kind(sample: SampleRead) -> Kind:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QModelIndex, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QColor, QFont, QKeyEvent, QPainter, QTextCharFormat, QTextLayout, QTextOption
 from PySide6.QtWidgets import QLineEdit, QStyledItemDelegate, QStyleOptionViewItem, QVBoxLayout, QWidget
 
@@ -76,7 +76,7 @@ class FoundModel(RowsModel):
 
     def add(self, rows: list[SampleFound]) -> None:
         """Show these too."""
-        self.beginInsertRows(self.index(-1), len(self.rows), len(self.rows) + len(rows) - 1)
+        self.beginInsertRows(QModelIndex(), len(self.rows), len(self.rows) + len(rows) - 1)
         self.rows += rows
         self.endInsertRows()
 
@@ -207,11 +207,11 @@ def _draw_marked(painter: QPainter, rect: QRectF, text: str, start: int, length:
     option.setWrapMode(QTextOption.WrapMode.NoWrap)
     layout.setTextOption(option)
     mark = QTextLayout.FormatRange()
-    mark.start, mark.length = start, length  # type: ignore[attr-defined]
+    mark.start, mark.length = start, length
     style = QTextCharFormat()
     style.setBackground(tint(colours.warning, 0.4))
     style.setFontWeight(QFont.Weight.DemiBold)
-    mark.format = style  # type: ignore[attr-defined]
+    mark.format = style
     layout.setFormats([mark])
     layout.beginLayout()
     line = layout.createLine()

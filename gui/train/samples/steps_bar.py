@@ -68,6 +68,11 @@ class StepsBar(QWidget):
         return self._field.value()
 
     @property
+    def first(self) -> int:
+        """The first step there is, 0 for none."""
+        return self._field.minimum()
+
+    @property
     def last(self) -> int:
         """The last step there is."""
         return self._field.maximum()
