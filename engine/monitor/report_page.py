@@ -57,6 +57,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 .wide { overflow-x: auto; }
 th { text-align: left; font-weight: 600; color: var(--muted); font-size: 13px; }
 th, td { padding: 6px 16px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td { white-space: pre-wrap; }
 th:last-child, td:last-child { padding-right: 0; }
 td.figure, th.figure { text-align: right; white-space: nowrap; }
 .group th { color: var(--text); padding-top: 18px; font-size: 15px; }
@@ -71,10 +72,12 @@ pre { margin: 0; white-space: pre-wrap; unicode-bidi: isolate; }
 .role { font-size: 13px; font-weight: 600; margin: 0 0 4px; }
 summary { cursor: pointer; color: var(--accent); margin: 12px 0; }
 .note { border-top: 1px solid var(--line); margin-top: 48px; padding-top: 16px; font-size: 13px; max-width: none; }
+@page { margin: 14mm; }
 @media print {
   :root { --ground: #fff; --card: #fff; --soft: #f6f6f9; --line: #ccc; --text: #000; --muted: #555; --accent: #5149d6; }
   body { font-size: 12px; } main { max-width: none; padding: 0; } h2 { break-after: avoid; }
-  figure, .sample, .facts, tr { break-inside: avoid; } .charts { grid-template-columns: 1fr 1fr; }
+  figure, .sample, .prompt, .facts, tr { break-inside: avoid; } .prompt, h3 { break-after: avoid; }
+  .charts { grid-template-columns: 1fr 1fr; }
 }
 """
 
@@ -98,11 +101,12 @@ def text(said: object) -> str:
     return escape(_clean(str(said)))
 
 
-def passage(said: str, limit: int) -> str:
-    """A text of several lines as it stands, a very long one without its end."""
+def passage(said: str, limit: int, before: str = "") -> str:
+    """A text of several lines as it stands, a very long one without its end; `before` stood there already."""
     cut = len(said) - limit
     rest = f'<span class="muted"> … {cut:,} more characters</span>' if cut > 0 else ""
-    return f'<pre dir="auto">{text(said[:limit])}{rest}</pre>'
+    given = f'<span class="muted">{text(before[:limit])}</span>' if before else ""
+    return f'<pre dir="auto">{given}{text(said[:limit])}{rest}</pre>'
 
 
 def section(title: str, *parts: str) -> str:
