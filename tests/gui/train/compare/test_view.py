@@ -247,6 +247,28 @@ def test_a_checkpoint_can_be_chosen_before_the_settings_are_read(
     assert right.model == wanted
 
 
+def test_a_checkpoint_that_goes_takes_its_answer_along(qtbot: QtBot, folder: Path, shown: Open) -> None:
+    view = shown(folder)
+    view.choose(str(folder / "checkpoints" / "000002"))
+    assert all(answered(qtbot, view))
+    shutil.rmtree(folder / "checkpoints" / "000002")
+    view.hide()
+    view.show()
+    right = view.sides[1].source
+    assert right is not None
+    assert right.model == str(folder / "model")
+    assert not any(side.said for side in view.sides)
+
+
+def test_what_the_system_prompt_says_can_be_seen(shown: Open, folder: Path) -> None:
+    file = folder / "config.toml"
+    text = file.read_text("utf-8").replace('system_prompt = ""', 'system_prompt = "Be <b>brief</b>."')
+    file.write_text(text, "utf-8")
+    view = shown(folder)
+    assert "system prompt" in view.bar.about.text()
+    assert "Be &lt;b&gt;brief&lt;/b&gt;." in view.bar.about.toolTip()
+
+
 def test_settings_that_cannot_be_read_are_said(folder: Path, shown: Open) -> None:
     (folder / "config.toml").write_text("nonsense", "utf-8")
     view = shown(folder)
