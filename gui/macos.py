@@ -22,16 +22,7 @@ from PySide6.QtWidgets import QMainWindow
 T = TypeVar("T")
 Pressure = Literal["normal", "warning", "critical", ""]
 
-# An item before title and text, so that neither is ever taken for an option.
-_SCRIPT = (
-    "-e",
-    "on run argv",
-    "-e",
-    "display notification (item 3 of argv) with title (item 2 of argv)",
-    "-e",
-    "end run",
-    "show",
-)
+_SCRIPT = ("on run argv", "display notification (item 3 of argv) with title (item 2 of argv)", "end run")
 _IOKIT = "/System/Library/Frameworks/IOKit.framework"
 _OWNED = {"retval": {"already_cfretained": True}}
 _POWER_FUNCTIONS = [
@@ -63,7 +54,7 @@ class Awake:
         """The work is over; more than once does no harm."""
         activity, self._activity = self._activity, None
         if activity is not None:
-            _on_a_mac(lambda: _end_activity(activity), None)
+            _on_a_mac(lambda: _process().endActivity_(activity), None)
 
 
 def unify_title_bar(window: QMainWindow) -> None:
@@ -90,8 +81,13 @@ def dock_badge(text: str) -> None:
     _on_a_mac(lambda: _dock().badge(text), None)
 
 
+def allow_notifications() -> None:
+    """Have the system ask the person, the first time, whether they want notifications of the program."""
+    _on_a_mac(_allow, None)
+
+
 def notify(title: str, text: str) -> None:
-    """Show a notification of the system; the first one asks the person whether they want them."""
+    """Show a notification of the system, if the person wants any."""
     _on_a_mac(lambda: _notify(title, text), None)
 
 
@@ -196,19 +192,39 @@ def _dock() -> _Dock:
     return _Dock()
 
 
-def _notify(title: str, text: str) -> None:
+def _centre() -> Any:
+    """Where the system takes the program's notifications; None where it takes none of it."""
     import Foundation
 
     bundle = Foundation.NSBundle.mainBundle()
-    # The system takes notifications from programs alone; in the interpreter's own bundle they would be Python's.
+    # It takes them from programs alone; in the interpreter's own bundle they would be Python's.
     if not str(bundle.bundlePath()).endswith(".app") or str(bundle.bundleIdentifier()).startswith("org.python"):
-        _notify_by_script(title, text)
-        return
+        return None
     import UserNotifications
 
-    centre = UserNotifications.UNUserNotificationCenter.currentNotificationCenter()
+    return UserNotifications.UNUserNotificationCenter.currentNotificationCenter()
+
+
+def _ask(centre: Any, decided: Callable[[bool, Any], None]) -> None:
+    import UserNotifications
+
+    options = UserNotifications.UNAuthorizationOptionAlert | UserNotifications.UNAuthorizationOptionSound
+    centre.requestAuthorizationWithOptions_completionHandler_(options, decided)
+
+
+def _allow() -> None:
+    if (centre := _centre()) is not None:
+        _ask(centre, lambda granted, error: None)
+
+
+def _notify(title: str, text: str) -> None:
+    if (centre := _centre()) is None:
+        _notify_by_script(title, text)
+        return
 
     def show() -> None:
+        import UserNotifications
+
         content = UserNotifications.UNMutableNotificationContent.alloc().init()
         content.setTitle_(title)
         content.setBody_(text)
@@ -228,27 +244,27 @@ def _notify(title: str, text: str) -> None:
         else:
             failed(error)
 
-    options = UserNotifications.UNAuthorizationOptionAlert | UserNotifications.UNAuthorizationOptionSound
-    centre.requestAuthorizationWithOptions_completionHandler_(options, decided)
+    _ask(centre, decided)
 
 
 def _notify_by_script(title: str, text: str) -> None:
     """The texts are arguments of the script, never a part of it."""
-    QProcess.startDetached("/usr/bin/osascript", [*_SCRIPT, title, text])
+    lines = [word for line in _SCRIPT for word in ("-e", line)]
+    # A first item of our own, so that neither text is ever taken for an option.
+    QProcess.startDetached("/usr/bin/osascript", [*lines, "show", title, text])
+
+
+def _process() -> Any:
+    import Foundation
+
+    return Foundation.NSProcessInfo.processInfo()
 
 
 def _begin_activity(reason: str) -> Any:
     import Foundation
 
     # It holds off App Nap and, unlike the one that allows idle sleep, sleep as well.
-    options = Foundation.NSActivityUserInitiated
-    return Foundation.NSProcessInfo.processInfo().beginActivityWithOptions_reason_(options, reason)
-
-
-def _end_activity(activity: Any) -> None:
-    import Foundation
-
-    Foundation.NSProcessInfo.processInfo().endActivity_(activity)
+    return _process().beginActivityWithOptions_reason_(Foundation.NSActivityUserInitiated, reason)
 
 
 @cache
@@ -262,9 +278,7 @@ def _power_functions() -> dict[str, Any]:
 
 
 def _power() -> Power:
-    import Foundation
-
-    low_power = bool(Foundation.NSProcessInfo.processInfo().isLowPowerModeEnabled())
+    low_power = bool(_process().isLowPowerModeEnabled())
     ask = _power_functions()
     state = ask["IOPSCopyPowerSourcesInfo"]()
     on_battery = str(ask["IOPSGetProvidingPowerSourceType"](state)) == "Battery Power"

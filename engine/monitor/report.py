@@ -89,10 +89,9 @@ def _body(story: Story, samples: Chosen) -> Iterator[str]:
     yield paragraph(story.summary(), "lead")
     yield f"{_facts(story)}</header>"
     yield section("Notes", f'<p class="notes" dir="auto">{report_page.text(story.notes)}</p>' if story.notes else "")
-    figures = [report_curves.figure(curve) for curve in curves(story) if not curve.empty]
-    yield section("Curves", f'<div class="charts">{"".join(figures)}</div>' if figures else "")
+    yield section("Curves", *_curves(story))
     yield section("Held-out accuracy", _evaluations(story))
-    yield section("Samples", *_samples(samples))
+    yield section("Samples", *_samples(samples, story.config.completion_prefill if story.config else ""))
     yield section("Settings", *report_settings.settings(story))
     yield section("Changed while it trained", report_settings.changes(story))
     yield section("Checkpoints", report_settings.checkpoints(story))
@@ -124,6 +123,15 @@ def curves(story: Story) -> Iterator[Curve]:
     seconds = sum(story.column(f"{part}_seconds") for part in ("rollout", "reward", "update"))
     speed = np.divide(story.column("tokens"), seconds, out=np.full(len(steps), np.nan), where=seconds > 0)
     yield Curve("Speed", "Tokens of completions a second, all work of a step counted.", steps, speed)
+
+
+def _curves(story: Story) -> Iterator[str]:
+    drawn = [curve for curve in curves(story) if not curve.empty]
+    if (window := max(map(report_curves.window_of, drawn), default=1)) > 1:
+        about = f"A thin line is what each step measured, a bold one the mean of the {window:,} steps around it."
+        yield paragraph(f"{about} Dashed lines mark where a setting was changed." if story.changes else about, "muted")
+    if drawn:
+        yield f'<div class="charts">{"".join(map(report_curves.figure, drawn))}</div>'
 
 
 def _facts(story: Story) -> str:
@@ -190,7 +198,7 @@ def _evaluation(one: Evaluated, best: Evaluated) -> list[str]:
     ]
 
 
-def _samples(samples: Chosen) -> Iterator[str]:
+def _samples(samples: Chosen, prefill: str) -> Iterator[str]:
     if not samples.early:
         yield paragraph("No completions of this run were kept.", "muted")
         return
@@ -198,11 +206,15 @@ def _samples(samples: Chosen) -> Iterator[str]:
     yield paragraph(f"{about} The first prompt is the same at both times." if samples.same_prompt else about, "muted")
     sides = [("At the beginning", samples.early), ("At the end", samples.late)]
     yield "".join(
-        ['<div class="sides">', *(f"<div>{_side(title, shown)}</div>" for title, shown in sides if shown), "</div>"]
+        [
+            '<div class="sides">',
+            *(f"<div>{_side(title, shown, prefill)}</div>" for title, shown in sides if shown),
+            "</div>",
+        ]
     )
 
 
-def _side(title: str, shown: Sequence[Shown]) -> str:
+def _side(title: str, shown: Sequence[Shown], prefill: str) -> str:
     parts, asked = [f"<h3>{report_page.text(title)}: step {shown[0].step:,}</h3>"], ""
     for one in shown:
         if one.prompt != asked:
@@ -214,7 +226,7 @@ def _side(title: str, shown: Sequence[Shown]) -> str:
         said += [ended] if (ended := _ENDED.get(one.stop_reason, one.stop_reason)) else []
         role = {"another": "Typical"}.get(one.role, one.role.capitalize())
         parts.append(
-            f'<div class="sample"><p class="role">{role}</p>{passage(one.text, _COMPLETION)}'
+            f'<div class="sample"><p class="role">{role}</p>{passage(one.text, _COMPLETION, prefill)}'
             f'<p class="say">{report_page.text(" · ".join(said))}</p></div>'
         )
     return "".join(parts)

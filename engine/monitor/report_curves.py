@@ -51,14 +51,11 @@ class Curve:
 
 def figure(curve: Curve) -> str:
     """The drawing with its title, as an element `figure`."""
-    about = curve.about
-    window = _window(curve)
-    if window > 1:
-        about = f"{about} The bold line is the mean of {window:,} steps around each."
+    window = window_of(curve)
     found = curve.y[np.isfinite(curve.y)]
     described = f"From {text(float(found[0]), curve.percent)} to {text(float(found[-1]), curve.percent)}."
     return (
-        f"<figure><figcaption><b>{escape(curve.title)}</b> <span>{escape(about)}</span></figcaption>"
+        f"<figure><figcaption><b>{escape(curve.title)}</b> <span>{escape(curve.about)}</span></figcaption>"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" xmlns="http://www.w3.org/2000/svg">'
         f"<title>{escape(curve.title)}</title><desc>{escape(described)}</desc>{_drawing(curve, window)}</svg></figure>"
     )
@@ -110,7 +107,8 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     return [round(step * (first + place), 12) for place in range(count)]
 
 
-def _window(curve: Curve) -> int:
+def window_of(curve: Curve) -> int:
+    """How many points around each the bold line is the mean of; 1 where it is the line itself."""
     return max(5, len(curve.x) // _SMOOTHED) if not curve.sharp and len(curve.x) > _SMOOTHED else 1
 
 

@@ -6,15 +6,13 @@ Only the beginning and the end of the file are read, however long it is.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json
+from engine.monitor.samples import FILE, parsed
 
-FILE = "samples.jsonl"
 _BYTES = 2 * 1024**2  # read at each end
 _OTHERS = 2  # besides the best, the typical and the worst of one prompt
 
@@ -95,31 +93,25 @@ def _groups(lines: Sequence[bytes]) -> Groups:
 
 
 def _read(line: bytes) -> Shown | None:
+    fields = parsed(line)
     try:
-        fields = _parsed(line)
-        rewards = fields["rewards"].items()
-        return Shown(
-            int(fields["step"]),
-            int(fields["row"]),
-            str(fields["prompt"]),
-            str(fields["answer"]),
-            str(fields["text"]),
-            tuple((str(name), None if score is None else float(score)) for name, score in rewards),
-            float(fields["reward"]),
-            int(fields["tokens"]),
-            str(fields["stop_reason"]),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None if fields is None else _shown(fields)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
-    try:
-        fields = from_json(line)
-    except ValueError:
-        # Half of a surrogate pair is JSON to this one alone.
-        fields = json.loads(line)
-    return fields if isinstance(fields, dict) else {}
+def _shown(fields: dict[str, Any]) -> Shown:
+    return Shown(
+        int(fields["step"]),
+        int(fields["row"]),
+        str(fields["prompt"]),
+        str(fields["answer"]),
+        str(fields["text"]),
+        tuple((name, None if score is None else float(score)) for name, score in fields["rewards"].items()),
+        float(fields["reward"]),
+        int(fields["tokens"]),
+        str(fields["stop_reason"]),
+    )
 
 
 def _outermost(groups: Groups, *, latest: bool) -> Groups:

@@ -50,8 +50,8 @@ def checkpoints(story: Story) -> str:
     folder = story.folder / "checkpoints"
     there = sorted({one.step for one in story.checkpoints if (folder / Path(one.folder).name).is_dir()})
     best = max((one.step for one in story.checkpoints if one.best), default=None)
-    rows = [(f"step {step:,}", "the best so far" if step == best else "") for step in there]
-    return table(("Kept on the disk", ""), rows[-_ROWS:])
+    said = [f"step {step:,}" + (" (the best so far)" if step == best else "") for step in there[-_ROWS:]]
+    return paragraph(f"Kept on the disk: {', '.join(said)}.") if said else ""
 
 
 def origin(story: Story) -> str:

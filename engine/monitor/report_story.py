@@ -21,6 +21,7 @@ from engine.events import Event, Progress
 from engine.grpo import config_file
 from engine.grpo.settings import TrainConfig
 from engine.monitor import record
+from engine.monitor.runs import NOTES
 from engine.run_events import FiguresRead, RecordRead
 from engine.training_events import (
     CheckpointSaved,
@@ -32,8 +33,6 @@ from engine.training_events import (
     TrainingStopped,
 )
 
-NOTES = "notes.json"
-"""A person's notes and tags, in the run's folder."""
 _FEW = 10  # steps whose mean reward stands for the beginning and for the end
 _STATUS = {
     "finished": "Finished",

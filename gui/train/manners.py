@@ -38,6 +38,8 @@ class Manners(QObject):
         self._awake = macos.keep_awake(tr("{name} is training", name=name))
         macos.dock_badge("")
         macos.dock_progress(0.0)
+        # Asked now, while the person is here, and not when there is something to tell them elsewhere.
+        macos.allow_notifications()
         self._said.clear()
         self._timer.start()
 

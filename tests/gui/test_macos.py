@@ -26,7 +26,8 @@ import sys
 from gui import macos
 from PySide6.QtCore import QProcess
 QProcess.startDetached = lambda *words: print("started", words)
-macos.dock_progress(0.5); macos.dock_badge("!"); macos.notify("a", "b"); macos.keep_awake("c").release()
+macos.dock_progress(0.5); macos.dock_badge("!"); macos.allow_notifications()
+macos.notify("a", "b"); macos.keep_awake("c").release()
 print(macos.power(), repr(macos.memory_pressure()))
 print([name for name in ("objc", "AppKit", "Foundation", "UserNotifications") if name in sys.modules])
 """
@@ -93,6 +94,15 @@ def test_a_notification_of_the_program_itself(mac: Mac) -> None:
     assert (bool(name), trigger) == (True, None)
     assert len(mac.named("UNUserNotificationCenter.addNotificationRequest_withCompletionHandler_")) == 1
     assert mac.started == []
+
+
+def test_the_person_is_asked_before_there_is_anything_to_tell(mac: Mac) -> None:
+    macos.allow_notifications()
+    assert len(mac.named("UNUserNotificationCenter.requestAuthorizationWithOptions_completionHandler_")) == 1
+    assert mac.named("UNNotificationRequest.requestWithIdentifier_content_trigger_") == []
+    mac.answers["NSBundle.bundlePath"] = "/opt/python/bin"
+    macos.allow_notifications()
+    assert len(mac.named("UNUserNotificationCenter.requestAuthorizationWithOptions_completionHandler_")) == 1
 
 
 @pytest.mark.parametrize(("code", "started"), [(1, 0), (1400, 1)])

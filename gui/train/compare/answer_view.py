@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from engine.events import Failed, Progress, PromptRead, ReplyFinished
 from gui import theme
@@ -34,19 +34,19 @@ class AnswerText(QPlainTextEdit):
         self.setUndoRedoEnabled(False)
         self.setTabChangesFocus(True)
         self.document().setDocumentMargin(theme.SMALL)
-        self._parts: Sequence[tuple[str, str]] = ()
+        self._parts: list[tuple[str, str]] = []
         theme.current().changed.connect(self._restyle)
 
     def append_text(self, text: str) -> None:
         """More of it; nothing that is there is laid out anew."""
-        self._parts = (*self._parts, ("same", text))
+        self._parts.append(("same", text))
         self._insert("same", text)
 
     def show_parts(self, parts: Sequence[tuple[str, str]]) -> None:
         """The whole text in parts: "other" is marked, "rest" was not compared."""
         bar = self.verticalScrollBar()
         place, at_end = bar.value(), bar.value() == bar.maximum()
-        self._parts = tuple(parts)
+        self._parts = list(parts)
         self.clear()
         for kind, text in parts:
             self._insert(kind, text)
@@ -78,8 +78,10 @@ class AnswerView(QWidget):
         self.picker.setAccessibleName(tr("{side}: which model answers", side=name))
         self.picker.activated.connect(self.chosen)
         self.text = AnswerText(tr("{side}: its answer", side=name))
+        self.text.setPlaceholderText(tr("Its answer"))
         self.state = words(role="caption")
         self.failure = FailureCard()
+        self.failure.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.failure.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -87,6 +89,7 @@ class AnswerView(QWidget):
         column.addWidget(self.picker)
         column.addWidget(self.failure)
         column.addWidget(self.text, 1)
+        column.addStretch()  # where there is an error alone
         column.addWidget(self.state)
 
     @property
@@ -96,14 +99,17 @@ class AnswerView(QWidget):
         return self._sources[place] if 0 <= place < len(self._sources) else None
 
     def offer(self, found: list[Source], wanted: Source) -> None:
-        """Offer these; the one that was chosen stays where it is still there, else `wanted` is."""
-        if found == self._sources:
+        """Offer these; the one that was chosen stays where it is still there, else `wanted` is, as if chosen."""
+        if found == self._sources or self.picker.view().isVisible():  # nothing moves under the mouse
             return
-        kept = next((one for one in found if self.source is not None and one.model == self.source.model), wanted)
+        before = self.source
+        kept = next((one for one in found if before is not None and one.model == before.model), wanted)
         self._sources = found
         self.picker.clear()
         self.picker.addItems([one.title for one in found])
         self.choose(kept.model)
+        if before is not None and kept.model != before.model:
+            self.chosen.emit()
 
     def choose(self, model: str) -> bool:
         """Have this one answer; whether it is there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
 from gui import theme
@@ -15,11 +15,11 @@ from gui.text import tr
 
 _HOTTEST = 2.0
 _LARGEST_SEED = 2**31 - 1
-_LINES = 3
+_FEWEST, _MOST = 2, 5  # lines
 
 
 class PromptEdit(QPlainTextEdit):
-    """A field of a few lines; Return with the Command key (Ctrl elsewhere) asks."""
+    """A field that grows with its text; Return with the Command key (Ctrl elsewhere) asks."""
 
     sent = Signal()
 
@@ -29,7 +29,8 @@ class PromptEdit(QPlainTextEdit):
         self.setPlaceholderText(tr("Ask both models the same…"))
         self.setTabChangesFocus(True)
         self.setFont(theme.ui_font(theme.READING))
-        self.setFixedHeight(_LINES * self.fontMetrics().lineSpacing() + 2 * theme.MEDIUM)
+        self.textChanged.connect(self._fit)
+        self._fit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         returned = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
@@ -37,6 +38,15 @@ class PromptEdit(QPlainTextEdit):
             self.sent.emit()
         else:
             super().keyPressEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        # The height of a plain text's document counts lines.
+        lines = min(_MOST, max(_FEWEST, int(self.document().size().height())))
+        self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + 2 * theme.MEDIUM)
 
 
 class PromptBar(QWidget):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import tomllib
 
 from PySide6.QtGui import QShowEvent
@@ -28,7 +29,7 @@ from gui.train.record import Record
 
 # What a run may be told and a single answer may not.
 _MOST_TOP_K, _LONGEST = 1000, 131072
-_SHOWN = 200  # characters of a right answer
+_SHOWN, _TOLD = 200, 1000  # characters of a right answer, and of a system prompt
 
 
 class CompareView(QWidget):
@@ -88,7 +89,8 @@ class CompareView(QWidget):
     def _on_record(self) -> None:
         if self.isVisible() and self._record is not None:
             self._offer()
-            if not self.questions.all and not self.questions.reading and len(self._record):
+            keeps = self._settings is not None and self._settings.log_jsonl
+            if keeps and not self.questions.all and not self.questions.reading and len(self._record):
                 self.questions.read(self._record.folder)
 
     def _on_settings(self, events: tuple[Event, ...]) -> None:
@@ -214,6 +216,8 @@ class CompareView(QWidget):
         for side in self.sides:
             side.picker.setEnabled(ready and not running)
         self.bar.about.setText(self._about())
+        system = self._settings.system_prompt if self._settings is not None else ""
+        self.bar.about.setToolTip(f"<qt>{html.escape(system[:_TOLD])}</qt>".replace("\n", "<br>") if system else "")
 
     def _about(self) -> str:
         question = self.questions.current

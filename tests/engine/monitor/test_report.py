@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from engine import jobs
 from engine.errors import UserError
 from engine.events import Event, Progress, to_json
 from engine.grpo import config_file
 from engine.monitor import report, report_samples, report_story
+from engine.monitor.requests import WriteReport
 from engine.run_events import ReportWritten
 from engine.training_events import (
     Evaluated,
@@ -195,6 +197,12 @@ def test_samples_of_both_ends_are_chosen_the_same_way_each_time(folder: Path) ->
     for one in (*chosen.early, *chosen.late):
         assert one.text in page.within("pre")
         assert one.prompt in page.within("pre")
+
+
+def test_what_was_put_before_a_completion_stands_before_it(tmp_path: Path) -> None:
+    run(tiny(tmp_path, completion_prefill="<reasoning>", max_steps=1, eval_samples=0))
+    page = written(tmp_path / "run")
+    assert "<reasoning>" in page.within("span")
 
 
 def sample(step: int, row: int, completion: int, reward: float, **rest: object) -> str:
@@ -423,7 +431,8 @@ def test_checkpoints_that_are_there_and_what_was_changed(folder: Path) -> None:
     append(folder, SettingChanged(2, "learning_rate", 1e-3, 5e-4))
     page = written(folder)
     kept = sorted(int(path.name) for path in (folder / "checkpoints").iterdir())
-    assert [said for said in page.within("td") if said.startswith("step ")] == [f"step {step:,}" for step in kept]
+    said = next(text for text in page.within("p") if text.startswith("Kept on the disk"))
+    assert [int(step) for step in re.findall(r"step (\d+)", said)] == kept
     assert {"learning_rate", "0.001", "0.0005"} <= set(page.within("td"))
     assert 'class="mark"' in page.source
     shutil.rmtree(folder / "checkpoints")
@@ -471,6 +480,11 @@ def test_the_file_is_written_whole_or_not_at_all(folder: Path, tmp_path: Path) -
     with pytest.raises(UserError):
         list(report.write(folder, str(target.parent / "folder")))
     assert sorted(path.name for path in target.parent.iterdir()) == ["folder", "page.html"]
+
+
+def test_it_is_asked_for_as_a_job(folder: Path) -> None:
+    events = list(jobs.start(WriteReport(str(folder)), jobs.Workbench()))
+    assert events[-1] == ReportWritten(str(folder / "report.html"))
 
 
 def test_it_lies_in_the_folder_of_the_run_unless_told(folder: Path) -> None:
