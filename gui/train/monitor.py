@@ -160,7 +160,7 @@ class Monitor(QWidget):
     def _charts(self) -> QWidget:
         from gui.train.charts.view import ChartsView
 
-        view = ChartsView()
+        view = ChartsView(self._desk.notices)
         view.show_records([self.record])
         return view
 

@@ -55,7 +55,7 @@ class TrainPage(QWidget):
         self.reach = Reach(desk, self.trainings, self)
         self.runs = Runs(desk, self)
         self.manners = Manners(desk, self)
-        self.list = RunList()
+        self.list = RunList(self.runs)
         self.stack = QStackedWidget()
         self.monitors: dict[str, Monitor] = {}
         self._starting: dict[Training, Starting] = {}
@@ -90,7 +90,7 @@ class TrainPage(QWidget):
             self._new = NewRunView(self._desk)
             self._new.start_wanted.connect(self.start)
             self.stack.addWidget(self._new)
-        self._new.set_runs(self.runs.all)
+        self._new.set_runs(self.runs.runs)
         self._show(self._new)
         self._new.take_focus()
         return self._new
@@ -106,10 +106,10 @@ class TrainPage(QWidget):
 
     def open(self, folder: str) -> None:
         """Show the run in this folder."""
-        if not self._warm_up.done:
+        if not self._warm_up.is_ready:
             # What draws charts is still being imported.
             self._waiting = folder
-            self._warm_up.begin()
+            self._warm_up.start()
             return
         if folder not in self.monitors:
             self._make_room()
@@ -135,19 +135,13 @@ class TrainPage(QWidget):
         from gui.train.runs.comparison import RunComparison
 
         if self._comparison is None:
-            self._comparison = RunComparison(self._desk, ChartsView())
+            self._comparison = RunComparison(self._desk, ChartsView(self._desk.notices))
             self.stack.addWidget(self._comparison)
         self._comparison.show_runs(list(folders))
         self._show(self._comparison)
 
     def delete(self, folder: str) -> None:
         """Put a run aside; it can be brought back for a while."""
-        if folder in self.monitors:
-            monitor = self.monitors.pop(folder)
-            shown = monitor is self.stack.currentWidget()
-            self._drop(monitor)
-            if shown:
-                self.new_run()
         self.runs.delete(folder)
 
     def take_focus(self) -> None:
@@ -159,12 +153,15 @@ class TrainPage(QWidget):
     def end(self) -> None:
         """The window closes."""
         self.manners.close()
-        self.runs.close()
+        self._warm_up.close()
+        self.runs.rest()
+        if self._new is not None:
+            self._new.close_jobs()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.runs.follow()
-        self._warm_up.begin()
+        self._warm_up.start()
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
@@ -277,13 +274,17 @@ class TrainPage(QWidget):
         self.list.choose(current.record.folder if current is not None else "")
 
     def _tell_found(self) -> None:
-        for run in self.runs.all:
+        for run in self.runs.runs:
             if run.folder in self.monitors:
                 self.monitors[run.folder].show_found(run)
 
-    def _on_runs(self) -> None:
-        self.list.show_runs(self.runs.all)
-        self._tell_found()
+    def _on_deleted(self, folder: str) -> None:
+        monitor = self.monitors.pop(folder, None)
+        if monitor is not None:
+            shown = monitor is self.stack.currentWidget()
+            self._drop(monitor)
+            if shown:
+                self.new_run()
 
     def _back(self) -> None:
         starting = self.stack.currentWidget()
@@ -315,7 +316,9 @@ class TrainPage(QWidget):
         return f"run:{folder}" if self.trainings.of(folder) else standing.newest_model(self.monitors[folder].record)
 
     def _connect(self) -> None:
-        self.runs.changed.connect(self._on_runs)
+        self.runs.changed.connect(self._tell_found)
+        self.runs.deleted.connect(self._on_deleted)
+        self.runs.restored.connect(self.open)
         self.list.chosen.connect(self.open)
         self.list.compare_wanted.connect(self.compare)
         self.list.new_wanted.connect(self.new_run)
