@@ -26,6 +26,7 @@ class Manners(QObject):
         self._desk = desk
         self._awake: macos.Awake | None = None
         self._said: set[str] = set()
+        self._done = 0.0
         self._timer = QTimer(self, interval=_LOOK)
         self._timer.timeout.connect(self.look)
         application = QGuiApplication.instance()
@@ -37,7 +38,7 @@ class Manners(QObject):
         self._release()
         self._awake = macos.keep_awake(tr("{name} is training", name=name))
         macos.dock_badge("")
-        macos.dock_progress(0.0)
+        macos.dock_progress(self._done)
         # Asked now, while the person is here, and not when there is something to tell them elsewhere.
         macos.allow_notifications()
         self._said.clear()
@@ -46,6 +47,7 @@ class Manners(QObject):
     def progress(self, fraction: float) -> None:
         """This share of the steps is done."""
         if self._awake is not None:
+            self._done = fraction
             macos.dock_progress(fraction)
 
     def rest(self) -> None:
@@ -62,6 +64,7 @@ class Manners(QObject):
     def close(self) -> None:
         """Leave the computer as it was."""
         self._release()
+        self._done = 0.0
         macos.dock_progress(None)
 
     def look(self) -> None:

@@ -71,6 +71,18 @@ def test_a_paused_run_keeps_nobody_awake(case: Case) -> None:
     assert not case.awake
 
 
+def test_the_bar_stays_where_it_was_over_a_pause(case: Case) -> None:
+    case.manners.begin("run-1")
+    case.manners.progress(0.5)
+    drawn = len(case.mac.named("NSDockTile.display"))
+    case.manners.rest()
+    case.manners.begin("run-1")
+    assert len(case.mac.named("NSDockTile.display")) == drawn
+    case.manners.end("", "")
+    case.manners.begin("run-2")
+    assert case.mac.named("NSBox.setHidden_")[-1] == (True,)
+
+
 def test_who_looks_on_is_not_notified(case: Case) -> None:
     case.manners.begin("run-1")
     case.manners.end("run-1", "It has ended.")
