@@ -30,7 +30,7 @@ class RunFound:
     `accuracy_before` the held-out accuracy of before the training and `accuracy` the latest one since, each None where
     there is none.
     `began` and `changed` are when the run's settings and its record were written. `problem` says what cannot be read,
-    "" where all can. `checkpoints` are the steps of those on the disk.
+    a sentence a line, "" where all can. `checkpoints` are the steps of those on the disk.
     """
 
     folder: str
@@ -226,7 +226,7 @@ class RewardFault:
 
 @dataclass(frozen=True, slots=True)
 class RunMoved:
-    """The folder of a run has another place now: put aside to be deleted, or brought back."""
+    """A folder of runs has another place now: put aside to be deleted, or brought back; "" where it is not there."""
 
     folder: str
     now: str

@@ -112,12 +112,17 @@ def purge(folders: Sequence[str]) -> Iterator[Event]:
 
     What cannot be deleted now is left for the next time. Nothing outside of these folders is touched: a link is
     removed, and not what it leads to.
+
+    Yields:
+        RunMoved for each run that is no more.
     """
     for hidden in _put_aside([places.runs_folder(), *runs.expanded(folders)]):
         with contextlib.suppress(OSError):
             if _is_over(hidden) and not is_held(hidden):
                 _delete(hidden)
-    yield from ()
+        name = _ASIDE.fullmatch(hidden.name)
+        if name is not None and not os.path.lexists(hidden):
+            yield RunMoved(str(hidden.with_name(name["name"])), "")
 
 
 def _put_aside(folders: Sequence[Path]) -> Iterator[Path]:

@@ -16,13 +16,13 @@ from typing import Any
 
 from engine import errors, places
 from engine.errors import UserError
-from engine.events import Event, Note
+from engine.events import Event
 from engine.grpo import checkpoint, config_file
 from engine.grpo.settings import TrainConfig
 from engine.monitor import glance
 from engine.monitor.liveness import is_held, is_live
 from engine.monitor.record import FILE
-from engine.run_events import CheckpointFound, ConfigRead, RunFound, RunStatus
+from engine.run_events import CheckpointFound, ConfigRead, RunFound, RunMoved, RunStatus
 
 NOTES = "notes.json"
 """The file of a person's notes and tags, in a run's folder."""
@@ -50,7 +50,7 @@ def found(folders: Sequence[str] = ()) -> Iterator[Event]:
         folders: folders of runs; one may be that of a run itself.
 
     Yields:
-        A Note for each of the folders that is not there, and RunFound for each run. Hidden folders are passed over.
+        RunMoved to "" for each of the folders that is not there, and RunFound for each run that is not hidden.
     """
     given = expanded(folders)
     listed: dict[tuple[int, int], RunFound] = {}
@@ -64,7 +64,7 @@ def found(folders: Sequence[str] = ()) -> Iterator[Event]:
                 continue  # it was moved or deleted meanwhile
     for folder in given:
         if not folder.is_dir():
-            yield Note(f"{folder} is not there: it was moved or deleted, or its disk is not connected.")
+            yield RunMoved(str(folder), "")
     yield from sorted(listed.values(), key=lambda run: (-run.began, run.name))
 
 
@@ -126,7 +126,7 @@ def look(folder: Path) -> RunFound:
         tuple(step for step, _ in _steps(folder)),
         tags,
         notes,
-        " ".join(sentence for sentence in (settings.problem, problem, wrong) if sentence),
+        "\n".join(sentence for sentence in (settings.problem, problem, wrong) if sentence),
     )
 
 

@@ -157,6 +157,8 @@ class AboutRun(QWidget):
         return card
 
     def _refresh(self) -> None:
+        if not self.isVisible():
+            return
         run, record = self._run, self._record
         self.failure.setVisible(record is not None and record.failure is not None)
         if record is not None and record.failure is not None:

@@ -64,7 +64,7 @@ def success(run: RunFound) -> str:
 
 def oddities(run: RunFound | None, record: Record | None) -> tuple[str, ...]:
     """What a person should know before trusting what is shown; nothing of it means a loss."""
-    said = [tr(run.problem)] if run is not None and run.problem else []
+    said = [tr(sentence) for sentence in run.problem.splitlines()] if run is not None else []
     if record is None:
         return tuple(said)
     # A process that lives is just writing that line.

@@ -7,14 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QContextMenuEvent, QKeyEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QFileDialog,
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QListView,
     QMenu,
     QToolButton,
     QVBoxLayout,
@@ -24,8 +21,8 @@ from PySide6.QtWidgets import (
 from gui import macos, theme
 from gui.parts import words
 from gui.text import number, short_path, tr
-from gui.train.runs.run_delegate import RunDelegate
 from gui.train.runs.run_model import RunModel
+from gui.train.runs.run_view import RunView
 from gui.train.runs.runs import Runs
 from gui.train.runs.words import RESUMABLE
 
@@ -54,7 +51,7 @@ class RunList(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setFixedWidth(_WIDTH)
         self.model = RunModel(self)
-        self.view = _View(self)
+        self.view = RunView(self)
         self.view.setModel(self.model)
         self.view.delete_pressed.connect(self._delete_selected)
         self.view.opened.connect(self._open)
@@ -157,12 +154,15 @@ class RunList(QWidget):
         column.addWidget(self._absent)
 
     def _show(self) -> None:
-        row = self.model.row_of(self._chosen[0]) if len(self._chosen) == 1 else -1
+        row = min((row for row in map(self.model.row_of, self._chosen) if row >= 0), default=-1)
         self._fill(lambda: self.model.set_runs(self._runs.runs))
-        if row >= 0 and self._runs.run(self._chosen[0]) is None and self.model.rowCount():
-            # What was in view is gone: its neighbour takes its place.
-            self.choose(self.model.folders[min(row, self.model.rowCount() - 1)])
-            self.chosen.emit(self._chosen[0])
+        left = [folder for folder in self._chosen if self._runs.run(folder) is not None]
+        if row < 0 or left == self._chosen or not self.model.rowCount():
+            return
+        # What was in view is gone: the others of a comparison stay, else its neighbour takes its place.
+        self._chosen = left or [self.model.folders[min(row, self.model.rowCount() - 1)]]
+        self._mark()
+        self._announce()
 
     def _search(self, text: str) -> None:
         self._fill(lambda: self.model.search(text))
@@ -204,7 +204,8 @@ class RunList(QWidget):
         self._empty.setVisible(bool(text))
         self.view.setVisible(not text)
         self.filter.setEnabled(bool(self._runs.runs))
-        self._absent.setText("\n".join(self._runs.absent))
+        gone = tr("{folder} is not there: it was moved or deleted, or its disk is not connected.")
+        self._absent.setText("\n".join(gone.format(folder=short_path(folder)) for folder in self._runs.absent))
         self._absent.setVisible(bool(self._runs.absent))
 
     def _on_selection(self) -> None:
@@ -216,24 +217,25 @@ class RunList(QWidget):
                 self._tell()
 
     def _tell(self) -> None:
-        selected = self.selected
-        if selected and selected != self._chosen:
-            self._chosen = selected
-            if len(selected) > 1:
-                self.compare_wanted.emit(selected)
-            else:
-                self.chosen.emit(selected[0])
+        if self.selected and self.selected != self._chosen:
+            self._open()
 
     def _open(self) -> None:
-        if len(self.selected) > 1:
-            self.compare_wanted.emit(self.selected)
-        elif self.selected:
-            self.chosen.emit(self.selected[0])
+        if self.selected:
+            self._chosen = self.selected
+            self._announce()
+
+    def _announce(self) -> None:
+        """Have what was chosen shown."""
+        if len(self._chosen) > 1:
+            self.compare_wanted.emit(list(self._chosen))
+        else:
+            self.chosen.emit(self._chosen[0])
 
     def _compare(self, *folders: str) -> None:
         self._chosen = list(folders)
         self._mark()
-        self.compare_wanted.emit(list(folders))
+        self._announce()
 
     def _delete_selected(self) -> None:
         self._delete(self.selected)
@@ -260,38 +262,6 @@ class RunList(QWidget):
         self._new.setIcon(theme.icon("plus"))
         self._more.setIcon(theme.icon("more"))
         self.view.viewport().update()
-
-
-class _View(QListView):
-    delete_pressed = Signal()
-    opened = Signal()
-    menu_wanted = Signal(QPoint)  # on the screen
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setAccessibleName(tr("Runs"))
-        self.setItemDelegate(RunDelegate(self))
-        self.setUniformItemSizes(True)
-        self.setMouseTracking(True)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
-            self.delete_pressed.emit()
-        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self.opened.emit()
-        else:
-            super().keyPressEvent(event)
-
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        """The menu of the run under the mouse or, by the key, of the current one."""
-        place = event.pos()
-        if event.reason() == QContextMenuEvent.Reason.Keyboard:
-            place = self.visualRect(self.currentIndex()).center()
-        if self.indexAt(place).isValid():
-            self.menu_wanted.emit(self.viewport().mapToGlobal(place))
 
 
 def _add(menu: QMenu, text: str, act: Callable[..., object], enabled: bool = True) -> None:

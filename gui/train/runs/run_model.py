@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
 from engine.run_events import RunFound
-from gui.text import short_path
+from gui.text import short_path, tr
 from gui.train.runs import words
 
 RUN = Qt.ItemDataRole.UserRole + 1
@@ -35,7 +35,7 @@ class RunModel(QAbstractListModel):
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return words.aloud(run)
         if role == Qt.ItemDataRole.ToolTipRole:
-            lines = (run.model, words.date(run.began), short_path(run.folder), run.problem)
+            lines = (run.model, words.date(run.began), short_path(run.folder), *map(tr, run.problem.splitlines()))
             return "\n".join(line for line in lines if line)
         return None
 

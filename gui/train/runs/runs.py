@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from engine.events import Event, Failed, Note
+from engine.events import Event, Failed
 from engine.monitor.requests import DeleteRun, ListRuns, PurgeRuns, RestoreRun
 from engine.run_events import RunFound, RunMoved
 from gui.text import number, tr
@@ -25,7 +25,7 @@ class Runs(QObject):
 
     Attributes:
         runs: what is known of each, the newest first.
-        absent: a sentence for each added folder that is not there.
+        absent: the added folders that are not there.
         loaded: the runs were looked for at least once.
     """
 
@@ -45,6 +45,8 @@ class Runs(QObject):
         self._outdated = False
         self._moving: set[Job] = set()
         self._moved: list[RunMoved] = []
+        self._aside: set[str] = set()  # where deleted runs were
+        self._added = ""  # a folder that was not looked at yet
         self._timer = QTimer(self, interval=_INTERVAL)
         self._timer.timeout.connect(self.look)
         self._cleaner = QTimer(self, interval=_HOUR)
@@ -81,10 +83,11 @@ class Runs(QObject):
         job.ended.connect(self._on_looked)
 
     def add_folder(self, folder: str) -> None:
-        """Look for runs there too, from now on; the folder may be that of one run."""
-        folder = str(Path(folder))
-        if folder not in self.folders:
-            self._keep((*self.folders, folder))
+        """Look for runs there too, from now on; the folder may be that of one run, or one of its files be named."""
+        path = Path(folder)
+        self._added = str(path.parent if path.is_file() else path)
+        if self._added not in self.folders:
+            self._keep((*self.folders, self._added))
 
     def remove_folder(self, folder: str) -> None:
         """Do not look there any more; nothing is deleted."""
@@ -104,11 +107,18 @@ class Runs(QObject):
         self.look()
 
     def _purge(self) -> None:
-        self._desk.network.submit(PurgeRuns(self.folders))
+        self._desk.network.submit(PurgeRuns(self.folders)).events.connect(self._on_purged)
+
+    def _on_purged(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, RunMoved) and event.folder in self.folders:
+                self.remove_folder(event.folder)
 
     def _on_found(self, events: tuple[Event, ...]) -> None:
         self._found += [event for event in events if isinstance(event, RunFound)]
-        self._gone += [event.text for event in events if isinstance(event, Note)]
+        # A run that was added by itself and is deleted is not missed.
+        gone = (event.folder for event in events if isinstance(event, RunMoved))
+        self._gone += [folder for folder in gone if folder not in self._aside]
 
     def _on_looked(self, ending: object) -> None:
         self._job = None
@@ -119,6 +129,15 @@ class Runs(QObject):
             self.look()
         else:
             self._show(self._found, self._gone)
+            self._judge_added()
+
+    def _judge_added(self) -> None:
+        """Say so where there is nothing in a folder that was added just now."""
+        added, self._added = self._added, ""
+        if added and not any(Path(run.folder).is_relative_to(added) for run in self.runs):
+            name = Path(added).name
+            none = tr("There are no runs in {name} yet. Those that come appear in the list.", name=name)
+            self._desk.notices.tell(none, tr("Undo"), lambda: self.remove_folder(added))
 
     def _show(self, runs: list[RunFound], absent: list[str]) -> None:
         if not self.loaded or (runs, absent) != (self.runs, self.absent):
@@ -136,9 +155,11 @@ class Runs(QObject):
             if isinstance(event, RunMoved):
                 if Path(event.now).name.startswith(".") and self.run(event.folder) is not None:
                     self._moved.append(event)
+                    self._aside.add(event.folder)
                     self._show([run for run in self.runs if run.folder != event.folder], self.absent)
                     self.deleted.emit(event.folder)
                 else:
+                    self._aside.discard(event.now)
                     self.restored.emit(event.now)
 
     def _on_move_ended(self, ending: object) -> None:

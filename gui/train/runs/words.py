@@ -58,8 +58,8 @@ def results(run: RunFound) -> list[str]:
 
 def aloud(run: RunFound) -> str:
     """All that a row of the list shows, for screen readers."""
-    parts = [run.name, standing(run), ", ".join(results(run)).replace("→", tr("to")), ", ".join(run.tags), run.problem]
-    return ". ".join(part for part in parts if part)
+    parts = [run.name, standing(run), ", ".join(results(run)).replace("→", tr("to")), ", ".join(run.tags)]
+    return ". ".join(part for part in (*parts, *map(tr, run.problem.splitlines())) if part)
 
 
 def moment(seconds: float) -> str:

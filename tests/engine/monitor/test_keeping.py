@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from engine import places
 from engine.errors import UserError
+from engine.grpo import run_names
 from engine.monitor import keeping, runs
 from engine.run_events import RunFound, RunMoved
 from tests.engine.monitor.run_folders import copied, started, step, trained, training, written
@@ -109,6 +110,12 @@ def test_a_run_is_deleted_and_brought_back(tmp_path: Path) -> None:
     assert names(tmp_path) == ["kept"]
 
 
+def test_a_run_that_was_put_aside_is_offered_to_nobody(tmp_path: Path) -> None:
+    aside(written(tmp_path / "gone", started()))
+    written(tmp_path / "there", started())
+    assert run_names.unknown("x", tmp_path).remedy == "Known runs: there."
+
+
 def test_a_new_run_of_the_same_name_is_not_written_over(tmp_path: Path) -> None:
     hidden = aside(written(tmp_path / "run", started(), step(1)))
     new = written(tmp_path / "run", started())
@@ -172,7 +179,7 @@ def test_only_what_was_put_aside_is_deleted_for_good(tmp_path: Path) -> None:
     assert list(keeping.purge([str(tmp_path)])) == []
     assert hidden.exists(), "this program may still bring it back"
     let_go(hidden)
-    list(keeping.purge([str(tmp_path)]))
+    assert list(keeping.purge([str(tmp_path)])) == [RunMoved(str(tmp_path / "gone"), "")]
     assert sorted(path.name for path in tmp_path.iterdir()) == [own.name, kept.name]
     assert (own / "diary.txt").exists()
 

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from engine import places
 from engine.errors import UserError
-from engine.events import Note
 from engine.grpo.settings import TrainConfig
 from engine.monitor import runs
-from engine.run_events import CheckpointFound, ConfigRead, RunFound
+from engine.run_events import CheckpointFound, ConfigRead, RunFound, RunMoved
 from tests.engine.grpo.runs import tiny
 from tests.engine.monitor.run_folders import copied, evaluated, started, step, trained, training, written
 
@@ -192,9 +191,7 @@ def test_hidden_folders_and_other_folders_are_no_runs(tmp_path: Path) -> None:
 
 def test_a_folder_of_runs_that_is_gone_is_told(tmp_path: Path) -> None:
     events = list(runs.found([str(tmp_path / "gone"), "~nobody-here/x", "nul\0"]))
-    assert len(events) == 1
-    assert isinstance(events[0], Note)
-    assert "gone" in events[0].text
+    assert events == [RunMoved(str(tmp_path / "gone"), "")]
 
 
 def test_the_newest_comes_first(tmp_path: Path) -> None:

@@ -83,7 +83,45 @@ def test_an_added_folder_that_is_gone_is_told(qtbot: QtBot, desk: Desk, tmp_path
     runs = Runs(desk)
     with qtbot.waitSignal(runs.changed):
         runs.add_folder(str(tmp_path / "gone"))
-    assert "gone is not there" in runs.absent[0]
+    assert runs.absent == [str(tmp_path / "gone")]
+
+
+def test_a_folder_without_runs_is_told_and_can_be_left(
+    qtbot: QtBot, desk: Desk, tmp_path: Path, said: list[News | Failed]
+) -> None:
+    runs = Runs(desk)
+    looked(qtbot, runs)
+    runs.add_folder(str(tmp_path))
+    qtbot.waitUntil(lambda: bool(said))
+    assert isinstance(said[0], News)
+    assert "no runs" in said[0].text
+    assert said[0].act is not None
+    said[0].act()
+    assert runs.folders == ()
+
+
+def test_a_run_may_be_added_by_one_of_its_files(qtbot: QtBot, desk: Desk, tmp_path: Path) -> None:
+    folder = written(tmp_path / "run", started())
+    runs = Runs(desk)
+    with qtbot.waitSignal(runs.changed):
+        runs.add_folder(str(folder / "events.jsonl"))
+    assert runs.folders == (str(folder),)
+    assert [run.folder for run in runs.runs] == [str(folder)]
+
+
+def test_a_run_that_was_added_by_itself_is_deleted(qtbot: QtBot, desk: Desk, tmp_path: Path) -> None:
+    folder = written(tmp_path / "run", started())
+    runs = Runs(desk)
+    with qtbot.waitSignal(runs.changed):
+        runs.add_folder(str(folder))
+    runs.delete(str(folder))
+    qtbot.waitUntil(lambda: not folder.exists() and not desk.network.busy)
+    assert (runs.runs, runs.absent, runs.folders) == ([], [], (str(folder),))
+    os.utime(tmp_path / ".run.deleted" / ".deleted", (1, 1))
+    runs.follow()
+    qtbot.waitUntil(lambda: runs.folders == ())
+    assert list(tmp_path.glob(".run*")) == []
+    runs.rest()
 
 
 def test_delete_and_undo(qtbot: QtBot, desk: Desk, own: Path, said: list[News | Failed]) -> None:
