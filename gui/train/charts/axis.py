@@ -13,7 +13,7 @@ from gui import theme
 from gui.train.charts.ticks import Ticks
 
 LEFT, BOTTOM = 52, 20  # how much room the writing has
-_CLOSE, _FLAT = 74, 30  # pixels between two ticks to the right, and upwards
+_CLOSE, _FLAT = 60, 30  # pixels between two ticks to the right, and upwards
 _FONT = 10
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QContextMenuEvent, QFont, QPainter, QPaintEvent
+from PySide6.QtGui import QAction, QColor, QContextMenuEvent, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from gui import theme
@@ -85,6 +85,7 @@ class Card(QFrame):
         self.canvas = LiveCanvas(span, chart.title, chart.unit)
         self.canvas.resized.connect(self._on_resized)
         self.menu = QMenu(self)
+        self.menu.triggered.connect(self._tell)
         self.more = QToolButton(popupMode=QToolButton.ToolButtonPopupMode.InstantPopup)
         self.more.setAccessibleName(tr("More for {chart}", chart=chart.title))
         self.more.setIconSize(QSize(16, 16))
@@ -166,12 +167,9 @@ class Card(QFrame):
     def _offer(self, text: str, what: str) -> None:
         action = self.menu.addAction(text)
         action.setData(what)
-        action.triggered.connect(self._tell)
 
-    def _tell(self) -> None:
-        action = self.sender()
-        if action is not None:
-            self.wanted.emit(self.chart.key, action.data())  # type: ignore[attr-defined]  # an action of the menu
+    def _tell(self, action: QAction) -> None:
+        self.wanted.emit(self.chart.key, action.data())
 
 
 def texts(point: Point, unit: Unit) -> tuple[str, str]:

@@ -29,6 +29,7 @@ class OwnWindow(QWidget):
         for keys in (QKeySequence.StandardKey.Close, QKeySequence.StandardKey.Cancel):
             QShortcut(keys, self, self.close)
         self.resize(720, 460)
+        card.canvas.setFocus()
 
     def name_run(self, run: str) -> None:
         """Say in the title which run this is."""

@@ -219,5 +219,5 @@ def _computing() -> list[Chart]:
             "speed",
             speed,
         ),
-        Chart("memory", tr("Memory"), tr("The most memory that was in use so far."), ("peak_memory",), "memory"),
+        Chart("memory", tr("Memory"), tr("The most memory that was in use during a step."), ("peak_memory",), "memory"),
     ]

@@ -104,11 +104,13 @@ def _round_step(rough: float) -> float:
 
 
 def _label(value: float, step: float, unit: Unit) -> str:
+    if not value:
+        return tr("{share} %", share=number(0)) if unit == "share" else number(0)
     if unit == "share":
         return tr("{share} %", share=number(100 * value, _decimals(100 * step)))
     if unit == "memory":
         return _memory(value, step)
-    if value and (abs(value) >= 1e6 or step < 1e-4):
+    if abs(value) >= 1e6 or step < 1e-4:
         return _scientific(value, 2)
     return number(value, _decimals(step))
 
@@ -116,7 +118,7 @@ def _label(value: float, step: float, unit: Unit) -> str:
 def _memory(value: float, step: float) -> str:
     units = (("GB", 1e9), ("MB", 1e6), ("KB", 1e3))
     name, one = next((unit for unit in units if max(value, step) >= unit[1]), ("bytes", 1.0))
-    return f"{number(value / one, _decimals(step / one))} {tr(name)}" if value else number(0)
+    return f"{number(value / one, _decimals(step / one))} {tr(name)}"
 
 
 def _power(power: int, unit: Unit) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Signal
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
 
 from gui import theme
@@ -99,9 +100,19 @@ class Tools(QWidget):
         """Whether there is more than is shown."""
         self.fit.setVisible(zoomed)
 
-    def fit_width(self, width: int) -> None:
+    def minimumSizeHint(self) -> QSize:
+        """What is needed without the words that can be left out."""
+        return QSize(400, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave words out where there is little room."""
-        self._roomy = width >= _NARROW
+        super().resizeEvent(event)
+        roomy = self.width() >= _NARROW
+        if roomy != self._roomy:
+            self._roomy = roomy
+            self._fit()
+
+    def _fit(self) -> None:
         self._word.setVisible(self._roomy)
         self.smoothing.setMinimumWidth(80 if self._roomy else 56)
         self._say()
@@ -121,8 +132,8 @@ class Tools(QWidget):
         # Wide enough for any, so that nothing moves under the slider.
         self.value.setFixedWidth(self.value.fontMetrics().horizontalAdvance(widest) + 2)
 
-    def _save(self, action: object) -> None:
-        self.save_wanted.emit(action.data())  # type: ignore[attr-defined]  # an action of the menu
+    def _save(self, action: QAction) -> None:
+        self.save_wanted.emit(action.data())
 
     def _restyle(self) -> None:
         self.save.setIcon(theme.icon("download"))

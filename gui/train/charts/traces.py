@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LINE, _THIN = 1.6, 1.0
-_BAND, _FAINT = 0.16, 0.5  # how much of its colour a band has, and a curve behind its smoothed one
+_BAND, _FAINT, _FAINTEST = (
+    0.16,
+    0.5,
+    0.34,
+)  # how much of its colour a band has, and a curve behind its smoothed one, thin or as a ground
 _TALL = 3.0  # pixels; where most bars are taller nobody sees the line in them
 
 
@@ -93,7 +97,8 @@ class Traces(_Inside):
             if layer.smooth is None:
                 self._curve(painter, layer.line, colour, _LINE)
             else:
-                self._curve(painter, layer.line, strokes.blended(layer.colour, ground, _FAINT), _THIN)
+                faint = _FAINTEST if layer.line.dense else _FAINT
+                self._curve(painter, layer.line, strokes.blended(layer.colour, ground, faint), _THIN)
                 self._curve(painter, layer.smooth, colour, _LINE)
             if layer.dotted and not layer.line.dense:
                 strokes.dots(painter, self.across(layer.line.x), self.down(layer.line.lows), colour, 6)

@@ -261,9 +261,8 @@ class ChartsView(QWidget):
         self._wake()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave words out where there is no room."""
+        """More charts may be seen."""
         super().resizeEvent(event)
-        self.tools.fit_width(self.width())
         self._wake()
 
     def closeEvent(self, event: QCloseEvent) -> None:
