@@ -10,6 +10,7 @@ from typing import Literal
 
 RunStatus = Literal[
     "training",
+    "paused",
     "finished",
     "target reached",
     "no progress",
@@ -19,7 +20,8 @@ RunStatus = Literal[
     "interrupted",
     "unreadable",
 ]
-"""How a run stands: it trains in some process; it ended, and why; it was stopped and saved; its process died."""
+"""How a run stands: it trains in some process, or is held by it, which only that process knows; it ended, and why; it
+was stopped and saved; an error ended it; its process died; its record cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _BLOCK = 64 * 1024
 # An evaluation may lie far back; without one within these blocks there is none to show.
 _BLOCKS = 16
 _STEP = b'{"event": "step_finished"'
-_KINDS = {"training_started", "step_finished", "evaluated", "training_finished", "training_stopped"}
+_KINDS = {"training_started", "step_finished", "evaluated", "training_finished", "training_stopped", "training_failed"}
 _REASONS: dict[str, RunStatus] = {
     reason: reason for reason in ("finished", "target reached", "no progress", "reward fell")
 }
@@ -68,6 +68,8 @@ def _summed(lines: int, start: dict[str, Any], before: dict[str, Any], tail: lis
     if ending.get("event") == "training_finished":
         status = _REASONS.get(str(ending.get("reason")), "finished")
         accuracy = accuracy if later else _number(ending.get("accuracy_after"))
+    elif ending.get("event") == "training_failed":
+        status = "failed"
     elif ending.get("event") == "training_stopped":
         status = "stopped"
     return Glance(

@@ -218,7 +218,7 @@ class ChatPage(QWidget):
     def _on_loaded(self, model: ModelLoaded) -> None:
         self.loaded = model
         self.header.picker.set_model(self.model, model.name.rsplit("/", 1)[-1])
-        self.header.show_model(model)
+        self.header.show_model(model, trains=self.model.startswith("run:"))
         self.welcome.show_model(model)
         self.composer.set_model(model.name.rsplit("/", 1)[-1])
 
@@ -242,7 +242,7 @@ class ChatPage(QWidget):
         if exchange.conversation == self.conversation:
             self.composer.set_answering(False)
         if self.loaded is not None:
-            self.header.show_model(self.loaded)
+            self.header.show_model(self.loaded, trains=self.model.startswith("run:"))
         elif isinstance(ending, Failed):
             self.header.show_failure()
         message = self._desk.store.ancestors(exchange.message)[-1]

@@ -13,6 +13,8 @@ from gui.text import tr
 from gui.train.record import Record
 from gui.train.training import Training
 
+_AROUND = 64  # what icon, margins and the space between two buttons take
+
 
 class Controls(QWidget):
     """What can be done with the run just now: hold it, tell it something, end it, go on with it, use it."""
@@ -94,10 +96,12 @@ class Controls(QWidget):
         )
         self._delete.setEnabled(not live)
 
-    def make_room(self, narrow: bool) -> None:
-        """Show icons alone where there is no room for words."""
+    def make_room(self, width: int) -> None:
+        """Show icons alone where the words do not fit into this width."""
+        shown = [made for made in self._icons if not made.isHidden()]
+        words = sum(made.fontMetrics().horizontalAdvance(made.accessibleName()) + _AROUND for made in shown)
         for made in self._icons:
-            made.setText("" if narrow else made.accessibleName())
+            made.setText(made.accessibleName() if words <= width else "")
 
     def _button(self, icon: str, text: str, signal: SignalInstance, tip: str, *, primary: bool = False) -> QPushButton:
         made = button(text, primary=primary)

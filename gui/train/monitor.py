@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
@@ -22,7 +22,7 @@ from gui.train.record import Record
 from gui.train.tabs import Tabs
 from gui.train.training import Training, Trainings
 
-_NARROW = 820  # below this width the buttons have icons alone
+_TITLE = 200  # what the name of the run has at least
 
 
 class Monitor(QWidget):
@@ -42,6 +42,7 @@ class Monitor(QWidget):
         self._failed: Failed | None = None  # why the last try of this window to train here failed
         self.title = words(Path(folder).name, "heading")
         self.title.setWordWrap(False)
+        self.title.setMinimumWidth(40)
         self.state, self.figures = words("", "strong"), words("", "muted")
         self.bar = QProgressBar(textVisible=False)
         self.bar.setAccessibleName(tr("Progress of the run"))
@@ -95,6 +96,7 @@ class Monitor(QWidget):
         live = record.live or training is not None
         self.bar.setVisible(live)
         self.controls.show_run(record, training)
+        self._make_room()
         failure = record.failure or self._failed or _recorded(record)
         self.failure.setVisible(failure is not None and not live)
         if failure is not None:
@@ -107,7 +109,10 @@ class Monitor(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.controls.make_room(self.width() < _NARROW)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        self.controls.make_room(self.width() - _TITLE)
 
     def _on_ended(self, training: Training) -> None:
         if training.folder == self.record.folder:
@@ -116,9 +121,10 @@ class Monitor(QWidget):
             self.refresh()
 
     def _lay_out(self) -> None:
-        names = QVBoxLayout()
-        names.setSpacing(2)
-        names.addWidget(self.title)
+        head = QHBoxLayout()
+        head.setSpacing(theme.MEDIUM)
+        head.addWidget(self.title, 1)
+        head.addWidget(self.controls)
         line = QHBoxLayout()
         line.setSpacing(theme.SMALL)
         self.state.setWordWrap(False)
@@ -126,12 +132,11 @@ class Monitor(QWidget):
         self.figures.setWordWrap(False)
         self.figures.setMinimumWidth(40)
         line.addWidget(self.figures, 1)
+        names = QVBoxLayout()
+        names.setContentsMargins(theme.LARGE, theme.MEDIUM, theme.LARGE, 0)
+        names.setSpacing(theme.TINY)
+        names.addLayout(head)
         names.addLayout(line)
-        head = QHBoxLayout()
-        head.setContentsMargins(theme.LARGE, theme.MEDIUM, theme.LARGE, theme.SMALL)
-        head.setSpacing(theme.MEDIUM)
-        head.addLayout(names, 1)
-        head.addWidget(self.controls, 0, Qt.AlignmentFlag.AlignTop)
         cards = QVBoxLayout()
         cards.setContentsMargins(theme.LARGE, 0, theme.LARGE, 0)
         cards.setSpacing(theme.SMALL)
@@ -145,7 +150,7 @@ class Monitor(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.SMALL)
-        column.addLayout(head)
+        column.addLayout(names)
         column.addWidget(self.bar)
         column.addLayout(cards)
         column.addWidget(self.tabs)
@@ -155,7 +160,7 @@ class Monitor(QWidget):
     def _show_about(self) -> None:
         about = self._views.get("about")
         if about is not None:
-            about.show_record(self.record, self._run)  # type: ignore[attr-defined]
+            about.show_record(self.record, self._run, here=self.training is not None)  # type: ignore[attr-defined]
 
     def _charts(self) -> QWidget:
         from gui.train.charts.view import ChartsView
@@ -195,7 +200,7 @@ class Monitor(QWidget):
         from gui.train.runs.about import AboutRun
 
         view = AboutRun(self._desk)
-        view.show_record(self.record, self._run)
+        view.show_record(self.record, self._run, here=self.training is not None)
         return view
 
     def _compare(self, folder: str) -> None:

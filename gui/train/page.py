@@ -185,6 +185,7 @@ class TrainPage(QWidget):
         self.runs.look()
 
     def _on_trainings(self) -> None:
+        self.runs.mark_paused([training.folder for training in self.trainings.all if training.state == "paused"])
         first = self.trainings.all[0] if self.trainings.all else None
         if first is None:
             self._awake = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QFont, QFontMetrics
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QToolButton, QWidget
 
 from gui import theme
@@ -39,6 +40,9 @@ class Tabs(QWidget):
         made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         made.clicked.connect(lambda: self.chosen.emit(name))
         made.setChecked(not self._buttons)
+        # The chosen one is bold, and must not be cut for it.
+        bold = QFontMetrics(theme.ui_font(weight=QFont.Weight.DemiBold))
+        made.setMinimumWidth(bold.horizontalAdvance(title) + 2 * theme.LARGE)
         self._buttons[name] = made
         self._group.addButton(made)
         self._row.addWidget(made)

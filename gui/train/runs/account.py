@@ -17,6 +17,7 @@ _ENDS = {
     "no progress": "It ended after {step} of {steps} steps, because it did not answer more questions right any more.",
     "reward fell": "It ended after {step} of {steps} steps, because its reward fell far below its best.",
     "stopped": "It was stopped after {step} of {steps} steps, and can go on from there.",
+    "failed": "An error ended it after {step} of {steps} steps. It can go on from its last checkpoint.",
     "unreadable": "What it recorded cannot be read.",
 }
 _DIED = (
@@ -34,10 +35,10 @@ def standing(run: RunFound, here: bool) -> str:
     counted = {"step": number(run.step), "steps": number(run.steps)}
     if run.status == "training":
         said = tr("It trains: {step} of {steps} steps are done.", **counted) if run.steps else tr("It begins to train.")
-        other = tr(
-            "Another process trains it. It is followed here as it goes, and can be stopped where it was started."
-        )
+        other = tr("Another process trains it. It is followed here as it goes.")
         return said if here else f"{said} {other}"
+    if run.status == "paused":
+        return tr("It is paused after {step} of {steps} steps, and its model stays in memory.", **counted)
     if run.status == "interrupted":
         if not run.steps:
             return tr("Its process ended before it trained. It can begin anew.")

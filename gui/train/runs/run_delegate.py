@@ -68,7 +68,7 @@ class RunDelegate(QStyledItemDelegate):
         # With tags there is room for one figure.
         third = " · ".join([*results[:1], *(f"#{tag}" for tag in run.tags)] if run.tags else results)
         _text(painter, line, third or run.model, theme.ui_font(theme.CAPTION), colours.muted)
-        if run.status == "training" and run.steps:
+        if run.status in words.LIVE and run.steps:
             self._bar(painter, inner, run.step / run.steps)
 
     @staticmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +11,9 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.events import Event, Failed
 from engine.monitor.requests import DeleteRun, ListRuns, PurgeRuns, RestoreRun
-from engine.run_events import RunFound, RunMoved
+from engine.run_events import RunFound, RunMoved, RunStatus
 from gui.text import number, tr
+from gui.train.runs.words import LIVE
 
 if TYPE_CHECKING:
     from engine.workers import Job
@@ -27,6 +30,7 @@ class Runs(QObject):
         runs: what is known of each, the newest first.
         absent: the added folders that are not there.
         loaded: the runs were looked for at least once.
+        paused: the folders of the runs that this window holds, which no file tells of.
     """
 
     changed = Signal()  # there is another run, or one stands otherwise
@@ -39,6 +43,7 @@ class Runs(QObject):
         self.runs: list[RunFound] = []
         self.absent: list[str] = []
         self.loaded = False
+        self.paused: frozenset[str] = frozenset()
         self._found: list[RunFound] = []
         self._gone: list[str] = []
         self._job: Job | None = None
@@ -129,6 +134,12 @@ class Runs(QObject):
             self.look()
         else:
             self._show(self._found, self._gone)
+
+    def mark_paused(self, folders: Collection[str]) -> None:
+        """Say of these runs of the window, and of no others, that they are held."""
+        if self.paused != (paused := frozenset(folders)):
+            self.paused = paused
+            self._show(self.runs, self.absent)
             self._judge_added()
 
     def _judge_added(self) -> None:
@@ -140,6 +151,7 @@ class Runs(QObject):
             self._desk.notices.tell(none, tr("Undo"), lambda: self.remove_folder(added))
 
     def _show(self, runs: list[RunFound], absent: list[str]) -> None:
+        runs = [_as_it_is(run, self.paused) for run in runs]
         if not self.loaded or (runs, absent) != (self.runs, self.absent):
             self.runs, self.absent, self.loaded = runs, absent, True
             self.changed.emit()
@@ -177,3 +189,11 @@ class Runs(QObject):
     def _restore(self, moved: list[RunMoved]) -> None:
         for event in moved:
             self._move(RestoreRun(event.now))
+
+
+def _as_it_is(run: RunFound, paused: Collection[str]) -> RunFound:
+    """The run as this window knows it."""
+    if run.status not in LIVE:
+        return run
+    status: RunStatus = "paused" if run.folder in paused else "training"
+    return run if run.status == status else dataclasses.replace(run, status=status)

@@ -9,17 +9,21 @@ from gui.text import number, tr
 
 _STATUS = {
     "training": ("Training", "run-training", "link"),
+    "paused": ("Paused", "run-stopped", "link"),
     "finished": ("Finished", "run-finished", "good"),
     "target reached": ("Accuracy reached", "run-finished", "good"),
     "no progress": ("No more progress", "run-level", "muted"),
     "reward fell": ("Reward fell", "run-fell", "warning"),
     "stopped": ("Stopped", "run-stopped", "muted"),
+    "failed": ("Failed", "run-unreadable", "error"),
     "interrupted": ("Interrupted", "run-interrupted", "warning"),
     "unreadable": ("Cannot be read", "run-unreadable", "error"),
 }
-_PARTIAL: tuple[RunStatus, ...] = ("training", "stopped", "interrupted", "unreadable")
-RESUMABLE: tuple[RunStatus, ...] = ("stopped", "interrupted")
+_PARTIAL: tuple[RunStatus, ...] = ("training", "paused", "stopped", "failed", "interrupted", "unreadable")
+RESUMABLE: tuple[RunStatus, ...] = ("stopped", "failed", "interrupted")
 """How a run stands that can go on."""
+LIVE: tuple[RunStatus, ...] = ("training", "paused")
+"""How a run stands that a process has in its hands."""
 
 
 def status(of: RunStatus) -> str:
