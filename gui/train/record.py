@@ -141,6 +141,11 @@ class Record(QObject):
             return self.starts[-1].steps
         return int(self.column("steps")[-1]) if len(self) else 0
 
+    @property
+    def reading(self) -> bool:
+        """Whether it is being read just now."""
+        return self._job is not None
+
     def follow(self) -> None:
         """Read the record now, and what is new in it from time to time."""
         self._timer.start()
