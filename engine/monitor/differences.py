@@ -25,7 +25,8 @@ def of_texts(left: str, right: str) -> TextsCompared:
 
     What is behind the 12,000th word of a text, less the beginning and the end that both have, is not compared.
     """
-    pair = _WORD.findall(left), _WORD.findall(right)
+    # Match by match, between which other threads get their turn.
+    pair = [[match[0] for match in _WORD.finditer(text)] for text in (left, right)]
     keys = [[word.rstrip() for word in words] for words in pair]
     head = _common(*keys)
     tail = _common(*(list(reversed(words[head:])) for words in keys))

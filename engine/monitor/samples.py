@@ -278,7 +278,11 @@ def sound(value: Any) -> str:
     """A text as it can be shown and stored: half of a surrogate pair can be neither."""
     if not isinstance(value, str):
         return "" if value is None else json.dumps(value, ensure_ascii=False)
-    return value if value.isascii() else _LONE.sub("\ufffd", value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return _LONE.sub("\ufffd", value)
+    return value
 
 
 def read_whole(value: Any) -> int:

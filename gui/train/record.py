@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _INTERVAL = 500  # milliseconds between two looks at a record
 _TURN = 0.002  # seconds of the window's thread that reading may take at a time
+_PAUSE = 0.1  # seconds between two signals while a long record comes in
 
 
 class Column:
@@ -97,6 +98,7 @@ class Record(QObject):
         self._job: Job | None = None
         self._waiting: deque[Event] = deque()
         self._ending: object = None
+        self._news, self._told = False, 0.0
         self._turn = QTimer(self, singleShot=True, interval=0)
         self._turn.timeout.connect(self._take_some)
         self._timer = QTimer(self, interval=_INTERVAL)
@@ -142,6 +144,11 @@ class Record(QObject):
             return self.starts[-1].steps
         return int(self.column("steps")[-1]) if len(self) else 0
 
+    @property
+    def reading(self) -> bool:
+        """Whether it is being read just now."""
+        return self._job is not None
+
     def follow(self) -> None:
         """Read the record now, and what is new in it from time to time."""
         self._timer.start()
@@ -176,19 +183,25 @@ class Record(QObject):
 
     def _take_some(self) -> None:
         """Take what has come, for a part of a frame at most."""
-        news, end = False, time.perf_counter() + _TURN
+        end = time.perf_counter() + _TURN
         while self._waiting and time.perf_counter() < end:
             event = self._waiting.popleft()
             if isinstance(event, RecordRead):
-                news |= self._note_place(event)
+                self._news |= self._note_place(event)
             else:
-                news = True
+                self._news = True
                 self._take(event)
         if self._waiting:
             self._turn.start()
         elif self._ending is not None:
-            news |= self._end()
-        if news:
+            self._news |= self._end()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say that there is news, which views draw at some cost: not after each part of a long record."""
+        now = time.perf_counter()
+        if self._news and (self._job is None or now - self._told > _PAUSE):
+            self._news, self._told = False, now
             self.changed.emit()
 
     def _take(self, event: Event) -> None:
@@ -233,8 +246,9 @@ class Record(QObject):
 
     def _on_ended(self, ending: object) -> None:
         self._ending = ending
-        if not self._waiting and self._end():
-            self.changed.emit()
+        if not self._waiting:
+            self._news |= self._end()
+            self._tell()
 
     def _end(self) -> bool:
         """The reading has ended and all of it is known; whether it failed anew."""

@@ -15,6 +15,8 @@ from gui.train.samples.looks import draw_verdict, figure, signed
 from gui.train.samples.marks import one_line, parts
 from gui.train.samples.text_view import PartsView
 
+_DROP = 5
+
 
 class CompletionView(QWidget):
     """One completion; `chat_wanted` is emitted with it."""
@@ -43,9 +45,12 @@ class CompletionView(QWidget):
         self._chat.setToolTip(tr("Go on from this completion in a conversation"))
         self._chat.clicked.connect(self._want_chat)
         told = QVBoxLayout()
+        # The first line stands beside the words of the button.
+        told.setContentsMargins(0, _DROP, 0, 0)
         told.setSpacing(2)
         told.addWidget(self.verdict)
         told.addWidget(self.figures)
+        told.addStretch()
         top = QHBoxLayout()
         top.setSpacing(theme.TINY)
         top.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignTop)
@@ -97,7 +102,7 @@ class _Verdict(QWidget):
 
     def sizeHint(self) -> QSize:
         """A line of text high."""
-        return QSize(18, 18)
+        return QSize(18, 18 + _DROP)
 
     def show_verdict(self, right: bool | None) -> None:
         self._right = right
@@ -106,7 +111,7 @@ class _Verdict(QWidget):
     def paintEvent(self, _: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        draw_verdict(painter, QPointF(7, 9), self._right)
+        draw_verdict(painter, QPointF(7, 9 + _DROP), self._right)
 
 
 def verdict(sample: SampleRead) -> str:

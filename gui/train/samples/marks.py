@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from engine.run_events import SampleRead
@@ -19,6 +20,7 @@ class Part:
     text: str
 
 
+_TAGS = 2000  # at most; a model that writes nothing but tags is told apart no further
 _TAG = re.compile(r"<(/?)(reasoning|think|thinking|answer)>")
 # Qt keeps some signs for itself; controls cannot be seen, and some of them turn the line around.
 _SHOWN = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
@@ -67,7 +69,7 @@ def _answer_kind(sample: SampleRead) -> Kind:
 def _spans(text: str, answer: Kind) -> list[tuple[int, int, Kind]]:
     """Where tags and what they enclose begin and end, in order, without what is plain."""
     spans: list[tuple[int, int, Kind]] = []
-    tags = list(_TAG.finditer(text))
+    tags = list(islice(_TAG.finditer(text), _TAGS))
     # The last answer is the one that counts.
     last = max((number for number, tag in enumerate(tags) if tag[2] == "answer" and not tag[1]), default=-1)
     number = 0
@@ -101,9 +103,10 @@ def _add(found: list[Part], kind: Kind, text: str) -> None:
 def _with_prefill(found: list[Part], length: int) -> list[Part]:
     """The same parts, of which the first `length` characters are those that were put before the completion."""
     made: list[Part] = []
+    begun = ""
     for part in found:
         before = max(0, min(length, len(part.text)))
-        _add(made, "prefill", part.text[:before])
+        begun += part.text[:before]
         _add(made, part.kind, part.text[before:])
         length -= before
-    return made
+    return [Part("prefill", begun), *made] if begun else made

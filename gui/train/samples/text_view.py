@@ -6,7 +6,6 @@ A text arrives in slices between which the window lives; a very long line is bro
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from PySide6.QtCore import QMimeData, Qt, QTimer, Signal
@@ -17,7 +16,7 @@ from gui import theme
 from gui.train.samples.looks import tint
 from gui.train.samples.marks import Kind, Part, displayable
 
-_LINE = 4000  # characters
+_LINE, _PIECE = 4000, 1000  # characters
 _SLICE = 0.004  # seconds
 _MARKS = 200  # of a word that is searched for
 _BROKEN = 1  # the state of a block that goes on with the line before
@@ -38,7 +37,8 @@ class PartsView(QPlainTextEdit):
         self.setTabChangesFocus(True)
         self.document().setDocumentMargin(theme.SMALL)
         self._parts: Sequence[Part] = ()
-        self._waiting: deque[tuple[Kind, str, bool]] = deque()
+        self._waiting: Iterator[tuple[Kind, str, bool]] = iter(())
+        self._filling = False
         self._wanted = ""
         self._turn = QTimer(self, singleShot=True, interval=0)
         self._turn.timeout.connect(self._fill)
@@ -54,7 +54,7 @@ class PartsView(QPlainTextEdit):
     @property
     def filling(self) -> bool:
         """Whether some of the text is still to come."""
-        return bool(self._waiting)
+        return self._filling
 
     def createMimeDataFromSelection(self) -> QMimeData:  # noqa: N802
         """What was selected, with long lines in one piece as they were."""
@@ -78,7 +78,7 @@ class PartsView(QPlainTextEdit):
         self.setExtraSelections([])
         self.clear()
         self._formats: dict[Kind, QTextCharFormat] = {}
-        self._waiting = deque(_pieces(self._parts))
+        self._waiting, self._filling = _pieces(self._parts), True
         self._fill()
 
     def _fill(self) -> None:
@@ -86,14 +86,18 @@ class PartsView(QPlainTextEdit):
         cursor.movePosition(QTextCursor.MoveOperation.End)
         until = time.perf_counter() + _SLICE
         cursor.beginEditBlock()
-        while self._waiting and time.perf_counter() < until:
-            kind, text, broken = self._waiting.popleft()
+        while self._filling and time.perf_counter() < until:
+            piece = next(self._waiting, None)
+            if piece is None:
+                self._filling = False
+                break
+            kind, text, broken = piece
             if broken:
                 cursor.insertBlock()
                 cursor.block().setUserState(_BROKEN)
             cursor.insertText(text, self._format(kind))
         cursor.endEditBlock()
-        if self._waiting:
+        if self._filling:
             self._turn.start()
         else:
             self._mark()
@@ -135,14 +139,12 @@ def _pieces(parts: Iterable[Part]) -> Iterator[tuple[Kind, str, bool]]:
     """Pieces that are laid out quickly: kind, text, and whether a line has to be broken before it."""
     column = 0
     for part in parts:
-        for line in displayable(part.text).splitlines(keepends=True):
-            for start in range(0, len(line), _LINE // 4):
-                piece = line[start : start + _LINE // 4]
-                broken = column + len(piece) > _LINE and piece != "\n"
-                column = len(piece) if broken else column + len(piece)
-                yield part.kind, piece, broken
-            if line.endswith("\n"):
-                column = 0
+        for start in range(0, len(part.text), _PIECE):
+            piece = displayable(part.text[start : start + _PIECE])
+            first, last = piece.find("\n"), piece.rfind("\n")
+            broken = column + (first if first >= 0 else len(piece)) > _LINE
+            column = len(piece) - last - 1 if last >= 0 else len(piece) + (0 if broken else column)
+            yield part.kind, piece, broken
 
 
 def _formatted(kind: Kind) -> QTextCharFormat:

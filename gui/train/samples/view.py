@@ -8,6 +8,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from engine.run_events import SampleFound, SamplesRead
 from gui import theme
@@ -51,7 +52,9 @@ class SamplesView(QWidget):
         self.order = Choice()
         self.order.setAccessibleName(tr("Order of the prompts"))
         for order, name in zip(
-            ORDERS, (tr("In order"), tr("Largest spread"), tr("Best mean"), tr("Worst mean")), strict=True
+            ORDERS,
+            (tr("Prompts as asked"), tr("Largest spread"), tr("Best mean reward"), tr("Worst mean reward")),
+            strict=True,
         ):
             self.order.addItem(name, order)
         self.order.setToolTip(tr("How the prompts of the step are sorted, by the rewards of their completions"))
@@ -78,7 +81,7 @@ class SamplesView(QWidget):
         """Show the completions of this run, of the newest step first; None is no run."""
         if record is self.record and record is not None:
             return
-        if self.record is not None:
+        if self.record is not None and isValid(self.record):
             self.record.changed.disconnect(self._on_changed)
             self.record.replaced.disconnect(self._on_replaced)
         self.record = record
