@@ -52,7 +52,8 @@ class RunComparison(QWidget):
         self._records: list[Record] = []
         self._settings: dict[str, Values] = {}
         self._failures: dict[str, str] = {}
-        self._jobs: dict[Job, str] = {}
+        self._waiting: list[str] = []  # folders that were not read yet
+        self._job: Job | None = None
         self.title = words(role="title")
         self.figures = _Figures(tr("Results of the runs"))
         self.table = SettingsTable(tr("Settings that differ"))
@@ -74,22 +75,21 @@ class RunComparison(QWidget):
             known[folder].rest()
             known[folder].changed.disconnect(self._refresh)
             known[folder].deleteLater()
-        self._settings = {folder: values for folder, values in self._settings.items() if folder in folders}
+        self._settings = {folder: self._settings[folder] for folder in folders if folder in self._settings}
         self._failures = {}
-        for folder in folders:
-            if folder not in self._settings:
-                self._read(folder)
+        self._waiting = [folder for folder in folders if folder not in known or folder not in self._settings]
         self.title.setText(tr("{count} runs compared", count=number(len(folders))))
         if self._charts is not None:
             self._charts.show_records(self._records)  # type: ignore[attr-defined]
-        self._refresh()
         self._show_settings()
+        self._read_next()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Follow the runs."""
         super().showEvent(event)
         for record in self._records:
-            record.follow()
+            if record.folder not in self._waiting:
+                record.follow()
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Follow them no more."""
@@ -100,15 +100,14 @@ class RunComparison(QWidget):
     def _record(self, folder: str) -> Record:
         record = Record(self._desk, folder, self)
         record.changed.connect(self._refresh)
-        if self.isVisible():
-            record.follow()
         return record
 
-    def _read(self, folder: str) -> None:
-        job = self._desk.network.submit(ReadConfig(folder))
-        self._jobs[job] = folder
-        job.events.connect(self._on_settings)
-        job.ended.connect(self._on_read)
+    def _read_next(self) -> None:
+        """Read one run after the other: many at once would hold the window up."""
+        if self._job is None and self._waiting:
+            job = self._job = self._desk.network.submit(ReadConfig(self._waiting[0]))
+            job.events.connect(self._on_settings)
+            job.ended.connect(self._on_read)
 
     def _lay_out(self) -> None:
         body = QWidget()
@@ -154,11 +153,16 @@ class RunComparison(QWidget):
                 self._settings[event.name] = values_of(event.toml)
 
     def _on_read(self, ending: object) -> None:
-        for job in [job for job in self._jobs if not job.running]:
-            folder = self._jobs.pop(job)
-            if isinstance(ending, Failed) and folder in self.folders and folder not in self._settings:
-                self._failures[folder] = f"{ending.what} {ending.why}"
-        self._show_settings()
+        request = self._job.request if self._job is not None else None
+        self._job = None
+        if isinstance(request, ReadConfig) and request.name in self._waiting:
+            self._waiting.remove(request.name)
+            if isinstance(ending, Failed):
+                self._failures[request.name] = f"{ending.what} {ending.why}"
+            if self.isVisible():
+                self._records[self.folders.index(request.name)].follow()
+            self._show_settings()
+        self._read_next()
 
     def _show_settings(self) -> None:
         known = [
@@ -169,9 +173,8 @@ class RunComparison(QWidget):
         names = [name for name in differing([values for _, values in known]) if name not in _NAMES] if known else []
         self.table.show_settings(names, known, width=_NAMES_WIDTH)
         self.table.setVisible(len(known) > 1 and bool(names))
-        waiting = any(folder not in self._settings and folder not in self._failures for folder in self.folders)
-        if waiting or len(known) < 2:
-            self._same.setText(tr("Reading the settings…") if waiting else tr("There is nothing to compare."))
+        if self._waiting or len(known) < 2:
+            self._same.setText(tr("Reading the settings…") if self._waiting else tr("There is nothing to compare."))
         else:
             self._same.setText(tr("Everything else is the same.") if names else tr("All settings are the same."))
         self._refresh()

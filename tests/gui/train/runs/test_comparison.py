@@ -42,7 +42,7 @@ def view(qtbot: QtBot, desk: Desk, curves: Curves) -> RunComparison:
 
 def show(qtbot: QtBot, view: RunComparison, *folders: Path) -> None:
     view.show_runs([str(folder) for folder in folders])
-    qtbot.waitUntil(lambda: not view._jobs and all(record.loaded or record.failure for record in view._records))
+    qtbot.waitUntil(lambda: not view._waiting and all(record.loaded or record.failure for record in view._records))
 
 
 def test_two_runs(qtbot: QtBot, view: RunComparison, curves: Curves, whole: Path, adapters: Path) -> None:
