@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QElapsedTimer, QObject, Signal
 
 from engine import jobs
 from engine.errors import UserError
@@ -16,6 +16,8 @@ from engine.workers import Job
 from gui.desk import Desk
 
 State = Literal["waiting", "starting", "training", "paused", "stopping", "ended"]
+
+_TELL = 200  # milliseconds between two words about a step at hand
 
 
 class Training(QObject):
@@ -46,6 +48,8 @@ class Training(QObject):
         self.ending: object = None
         self.result: TrainingFinished | TrainingStopped | None = None
         self._begun = False
+        self._told = QElapsedTimer()
+        self._told.start()
         self._job: Job = desk.compute.submit(request)
         self._job.events.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
@@ -91,7 +95,7 @@ class Training(QObject):
         return True
 
     def _on_events(self, events: tuple[Event, ...]) -> None:
-        came = False
+        before, came = (self.state, self.done), False
         for event in events:
             match event:
                 case TrainingStarted():
@@ -113,7 +117,10 @@ class Training(QObject):
             self.state = "starting"
         if came:
             self.began.emit()
-        self.changed.emit()
+        # What it does within a step changes thirty times a second, faster than anyone reads.
+        if came or before != (self.state, self.done) or self._told.elapsed() >= _TELL:
+            self._told.start()
+            self.changed.emit()
 
     def _on_ended(self, ending: object) -> None:
         self.ending = ending
