@@ -22,6 +22,7 @@ from gui.train.charts.traces import Flag, Hint, Layer, Overlay, Traces
 
 _ROOM, _HEM = 0.08, 0.05  # above and below the curves, and below 0 where nothing is
 _FOOT = -1e3  # where the power of ten of nothing stands: below everything
+_FEW = 3
 _BANDS = 2  # with more runs their bands would hide each other
 
 
@@ -155,7 +156,8 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
         highs: list[float] = []
         for part in parts:
             inside = slice(*np.searchsorted(part.x, (left, right)).tolist())
-            chosen = inside if inside.start < inside.stop else slice(None)
+            # Between few figures the lines to those outside take all of the room.
+            chosen = inside if inside.stop - inside.start > _FEW else slice(None)
             some = part.lows[chosen]
             lows.append(float(np.fmin.reduce(some[some > _FOOT] if self._log else some, initial=np.nan)))
             highs.append(float(np.fmax.reduce(part.highs[chosen], initial=np.nan)))

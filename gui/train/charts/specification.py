@@ -42,11 +42,14 @@ class Chart:
     def values(self, columns: Iterable[Figures]) -> Figures:
         """What is drawn as a line."""
         figures = list(columns)
-        return self.value(*figures) if self.value else figures[0]
+        # What overflows is infinite, and a gap in the chart.
+        with np.errstate(all="ignore"):
+            return self.value(*figures) if self.value else figures[0]
 
     def bands(self, columns: Iterable[Figures]) -> tuple[Figures, Figures] | None:
         """What is drawn as a band around the line: from and to; None where there is none."""
-        return self.band(*columns) if self.band else None
+        with np.errstate(all="ignore"):
+            return self.band(*columns) if self.band else None
 
     def has_figures(self, record: Record) -> bool:
         """Whether this run has something to draw."""
@@ -68,8 +71,7 @@ def evaluations(record: Record, source: str) -> list[Evaluated]:
 
 def around(mean: Figures, spread: Figures) -> tuple[Figures, Figures]:
     """One standard deviation to both sides."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return mean - spread, mean + spread
+    return mean - spread, mean + spread
 
 
 def _between(_value: Figures, low: Figures, high: Figures) -> tuple[Figures, Figures]:
@@ -83,8 +85,7 @@ def _sum(low: Figures, high: Figures) -> Figures:
 def speed(tokens: Figures, rollout: Figures, reward: Figures, update: Figures) -> Figures:
     """Tokens a second of a whole step."""
     seconds = rollout + reward + update
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(seconds > 0, tokens / seconds, np.nan)
+    return np.where(seconds > 0, tokens / seconds, np.nan)
 
 
 def charts(records: Iterable[Record]) -> list[Chart]:

@@ -55,7 +55,8 @@ def linear(low: float, high: float, most: int, unit: Unit = "plain", *, whole: b
         step = max(1.0, step)
     if not math.isfinite(step) or step <= 0:
         return []
-    return [(value, _label(value, step, unit)) for value in _multiples(low, high, step)]
+    largest = max(abs(low), abs(high))
+    return [(value, _label(value, step, unit, largest)) for value in _multiples(low, high, step)]
 
 
 def powers(low: float, high: float, most: int, unit: Unit = "plain") -> Ticks:
@@ -80,6 +81,8 @@ def times(low: float, high: float, most: int) -> Ticks:
 def clock(seconds: float, step: float = 1.0) -> str:
     """A time since the start of a run, as exact as `step`."""
     whole = round(seconds)
+    if not whole:
+        return tr("{count} s", count=0)
     hours, minutes, rest = whole // _HOUR, whole % _HOUR // _MINUTE, whole % _MINUTE
     if hours and step < _MINUTE:
         return f"{hours}:{minutes:02}:{rest:02}"
@@ -91,9 +94,9 @@ def clock(seconds: float, step: float = 1.0) -> str:
 
 
 def _multiples(low: float, high: float, step: float) -> list[float]:
-    first, last = math.ceil(low / step), math.floor(high / step)
-    # So many only where numbers are too large for their differences.
-    return [index * step for index in range(first, last + 1)] if last - first <= 50 else []
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    # Numbers too large for their differences would be told twice, or too often.
+    return list(dict.fromkeys(index * step for index in range(first, last + 1))) if last - first <= 50 else []
 
 
 def _round_step(rough: float) -> float:
@@ -103,14 +106,14 @@ def _round_step(rough: float) -> float:
     return next((part * unit for part in (1, 2, 5) if part * unit >= rough), 10 * unit)
 
 
-def _label(value: float, step: float, unit: Unit) -> str:
+def _label(value: float, step: float, unit: Unit, largest: float) -> str:
     if not value:
         return tr("{share} %", share=number(0)) if unit == "share" else number(0)
     if unit == "share":
         return tr("{share} %", share=number(100 * value, _decimals(100 * step)))
     if unit == "memory":
         return _memory(value, step)
-    if abs(value) >= 1e6 or step < 1e-4:
+    if largest >= 1e6 or largest < 1e-3:
         return _scientific(value, 2)
     return number(value, _decimals(step))
 
@@ -123,9 +126,9 @@ def _memory(value: float, step: float) -> str:
 
 def _power(power: int, unit: Unit) -> str:
     if unit in {"share", "memory"} and -6 < power < 15:
-        return _label(10.0**power, 10.0**power, unit)
+        return _label(10.0**power, 10.0**power, unit, 1.0)
     return number(10.0**power, max(0, -power)) if -4 < power < 5 else f"1e{power}"
 
 
 def _decimals(step: float) -> int:
-    return min(6, max(0, -math.floor(math.log10(step) + 1e-9))) if step > 0 else 0
+    return min(8, max(0, -math.floor(math.log10(step) + 1e-9))) if step > 0 else 0
