@@ -131,6 +131,12 @@ class Settings(BaseModel):
         json_schema_extra={"group": "Chat", "multiline": True},
     )
     sampling: Sampling = Field(Sampling(), title="Sampling", json_schema_extra={"group": "Chat"})
+    run_folders: tuple[str, ...] = Field(
+        (),
+        title="Folders of runs",
+        description="Where training runs are looked for besides the program's own folder; the list of runs keeps it.",
+        json_schema_extra={"group": "Training"},
+    )
 
 
 class SuggestedModels(BaseModel):

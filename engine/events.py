@@ -17,6 +17,7 @@ from engine.training_events import (
     Evaluated,
     SettingChanged,
     StepFinished,
+    TrainingFailed,
     TrainingFinished,
     TrainingPlanned,
     TrainingStarted,
@@ -306,6 +307,7 @@ Event = (
     | CheckpointSaved
     | TrainingFinished
     | TrainingStopped
+    | TrainingFailed
     | RunEvent
     | MemoryUse
     | Finding

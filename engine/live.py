@@ -74,7 +74,9 @@ def _opened(run: Path, policy: Policy) -> ModelSession:
 
     model: Any = _PolicyNow(policy)
     prompts = LRUPromptCache(max_size=2, max_bytes=memory.available(policy.memory_limit) // _SHARE_OF_MEMORY)
-    return ModelSession(dataclasses.replace(policy.files, name=run.name), model, policy.tokenizer, prompts)
+    return ModelSession(
+        dataclasses.replace(policy.files, name=run.name, demonstration=False), model, policy.tokenizer, prompts
+    )
 
 
 class _PolicyNow:

@@ -9,19 +9,30 @@ from dataclasses import dataclass
 from typing import Literal
 
 RunStatus = Literal[
-    "training", "finished", "target reached", "no progress", "reward fell", "stopped", "interrupted", "unreadable"
+    "training",
+    "paused",
+    "finished",
+    "target reached",
+    "no progress",
+    "reward fell",
+    "stopped",
+    "failed",
+    "interrupted",
+    "unreadable",
 ]
-"""How a run stands: it trains in some process; it ended, and why; it was stopped and saved; its process died."""
+"""How a run stands: it trains in some process, or is held by it, which only that process knows; it ended, and why; it
+was stopped and saved; an error ended it; its process died; its record cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFound:
     """A run's folder was looked at, its first and last lines only.
 
-    `step` of `steps` are done (0 of 0 where nothing was recorded). `reward` is the last mean reward, `accuracy` the
-    latest held-out accuracy and `accuracy_before` that of before the training, each None where there is none.
+    `step` of `steps` are done (0 of 0 where nothing was recorded). `reward` is the last mean reward,
+    `accuracy_before` the held-out accuracy of before the training and `accuracy` the latest one since, each None where
+    there is none.
     `began` and `changed` are when the run's settings and its record were written. `problem` says what cannot be read,
-    "" where all can. `checkpoints` are the steps of those on the disk.
+    a sentence a line, "" where all can. `checkpoints` are the steps of those on the disk.
     """
 
     folder: str
@@ -39,6 +50,25 @@ class RunFound:
     tags: tuple[str, ...] = ()
     notes: str = ""
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFound:
+    """Something that was trained lies in `folder`: a checkpoint of a step, or what a run left at its end.
+
+    `kind` is "checkpoint", "model" (what was trained, at the end) or "fused" (a whole model, at the end). `adapters`:
+    they need the model `model` that they were trained on; else the weights are whole. `size` is in bytes, `saved` when
+    it was written. `ready`: the folder is a model of its own, which can be loaded as it is.
+    """
+
+    folder: str
+    kind: Literal["checkpoint", "model", "fused"]
+    step: int
+    size: int
+    saved: float
+    adapters: bool
+    ready: bool
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +182,11 @@ class ConfigRead:
 
 @dataclass(frozen=True, slots=True)
 class PromptRendered:
-    """A row of data as the model would read it: `rendered` is the whole prompt with its template and prefill."""
+    """A row of data as the model would read it: `rendered` is the whole prompt with its template and prefill.
+
+    `marks` are the stretches of it, (start, length) in characters, that are special tokens and no text. `too_long`:
+    the run leaves the row out.
+    """
 
     row: int
     question: str
@@ -161,6 +195,7 @@ class PromptRendered:
     tokens: int
     too_long: bool
     held_out: bool = False
+    marks: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +228,7 @@ class RewardFault:
 
 @dataclass(frozen=True, slots=True)
 class RunMoved:
-    """The folder of a run has another place now: put aside to be deleted, or brought back."""
+    """A folder of runs has another place now: put aside to be deleted, or brought back; "" where it is not there."""
 
     folder: str
     now: str
@@ -208,6 +243,7 @@ class ReportWritten:
 
 RunEvent = (
     RunFound
+    | CheckpointFound
     | FiguresRead
     | RecordReplaced
     | RecordRead

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import time
 from collections.abc import Generator
@@ -12,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import adapters, architectures, backend, library, memory, model_config, places, stored_weights
+from engine import adapters, architectures, backend, library, memory, model_config, places, stored_weights, trained
 from engine.assemble import assemble
 from engine.errors import UserError, in_short
 from engine.events import Event, ModelLoaded, Progress
 from engine.library import ModelFiles
+from engine.trained import Trained
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -87,6 +89,8 @@ def open_session(
 ) -> Generator[Event, None, ModelSession]:
     """Load the model of this name: folder, alias, or a Hugging Face id that is on this computer.
 
+    The folder RUN/checkpoints/STEP, or RUN/model, is what a run trained: its model with those weights or adapters.
+
     Args:
         precision: as `Settings.precision`; "auto" computes in float32 on a CPU, where other types are slow.
         memory_limit: in bytes; 0 takes what the machine recommends.
@@ -100,6 +104,8 @@ def open_session(
         UserError: there is no such model, it is damaged, unsupported, or too large.
     """
     started = time.perf_counter()
+    result = trained.find(name)
+    name = result.model if result else name
     folder = library.locate(name)
     if folder is None:
         raise UserError(
@@ -109,6 +115,9 @@ def open_session(
             name=name,
         )
     files = library.describe(folder)
+    if result is not None:
+        files = dataclasses.replace(files, name=result.name, demonstration=False)
+        adapter = adapter or result.adapter
     yield from backend.imports()
     backend.prepare()
     stored = model_config.read(files.folder)
@@ -120,7 +129,7 @@ def open_session(
     import mlx.core as mx
 
     try:
-        return (yield from _read(files, dtype, adapter, trust_remote_code, memory_limit, started))
+        return (yield from _read(files, result, dtype, adapter, trust_remote_code, memory_limit, started))
     except BaseException:
         # What was read goes back at once, so that the next model finds the room.
         backend.collect_garbage()
@@ -129,7 +138,13 @@ def open_session(
 
 
 def _read(
-    files: ModelFiles, dtype: Any, adapter: str, trust_remote_code: bool, memory_limit: int, started: float
+    files: ModelFiles,
+    result: Trained | None,
+    dtype: Any,
+    adapter: str,
+    trust_remote_code: bool,
+    memory_limit: int,
+    started: float,
 ) -> Generator[Event, None, ModelSession]:
     """Read weights and tokenizer into memory."""
     import mlx.core as mx
@@ -139,6 +154,8 @@ def _read(
     model, config = _build(files, trust_remote_code)
     if adapter:
         model = adapters.put_on(model, places.expand(adapter))
+    elif result is not None and result.checkpoint is not None:
+        _put_weights(model, result.checkpoint)
     if dtype is not None:
         model.set_dtype(dtype)
     yield from _materialise(model, files)
@@ -152,6 +169,31 @@ def _read(
     prompts = LRUPromptCache(max_size=_KEPT_CONVERSATIONS, max_bytes=memory.available(memory_limit) // 4)
     mx.reset_peak_memory()
     return ModelSession(files, model, tokenizer, prompts)
+
+
+def _put_weights(model: Module, folder: Path) -> None:
+    """Have the weights of a run's checkpoint in the place of the model's own.
+
+    Raises:
+        UserError: the checkpoint is damaged, or one of another model.
+    """
+    from mlx.utils import tree_flatten
+
+    from engine.grpo import checkpoint
+
+    weights = checkpoint.load(folder).tensors["weights"]
+    leaves: Any = tree_flatten(model.parameters())  # type: ignore[no-untyped-call]
+    shapes = {name: array.shape for name, array in leaves}
+    strange = [name for name, array in weights.items() if shapes.get(name) != array.shape]
+    if strange:
+        raise UserError(
+            "The checkpoint {folder} does not fit the model of its run.",
+            "The model has no weight {name} of that shape.",
+            "Open it with the model that the run began with.",
+            folder=folder,
+            name=strange[0],
+        )
+    model.load_weights(list(weights.items()), strict=False)
 
 
 def loaded(files: ModelFiles, model: Module, tokenizer: TokenizerWrapper, seconds: float) -> ModelLoaded:

@@ -171,3 +171,17 @@ class TrainingStopped:
 
     run: str
     step: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFailed:
+    """The run ended with an error, in the words of `engine.events.Failed`; going on with the run takes this back.
+
+    Part of the run's record alone: its job ends as `Failed`.
+    """
+
+    what: str
+    why: str
+    remedy: str
+    fault: Literal["input", "bug"] = "input"
+    details: str = ""

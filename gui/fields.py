@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -74,6 +74,15 @@ class Facts:
     def nested(self) -> bool:
         """Whether the field is a settings model itself."""
         return isinstance(self.kind, type) and issubclass(self.kind, BaseModel)
+
+    @property
+    def advanced(self) -> bool:
+        """Whether most people leave the field as it is."""
+        return bool(self.extra.get("advanced"))
+
+    def speaks_of(self, text: str) -> bool:
+        """Whether the field's name, title or help holds a text, given in lower case."""
+        return any(text in words.casefold() for words in (self.name, self.title, self.help))
 
     @property
     def unit(self) -> str:
@@ -278,22 +287,3 @@ def label(value: Any, facts: Facts) -> str:
     words = str(value).replace("-", " ").replace("_", " ")
     # A name with a figure in it, such as bfloat16, is a technical one and keeps its spelling.
     return str(value) if any(sign.isdigit() for sign in words) else tr(words.capitalize())
-
-
-def editor(facts: Facts) -> Editor:
-    """The editor for a field.
-
-    Raises:
-        TypeError: there is none for its type.
-    """
-    if facts.kind is bool and not facts.optional:
-        return SwitchEditor(facts)
-    if facts.kind in (int, float):
-        return NumberEditor(facts)
-    if facts.kind is str:
-        return TextEditor(facts)
-    if typing.get_origin(facts.kind) is Literal:
-        return ChoiceEditor(facts)
-    if facts.kind == tuple[str, ...]:
-        return ChipsEditor(facts)
-    raise TypeError(f"no editor for the field {facts.name} of type {facts.kind}")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QFrame, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from gui import theme
-from gui.fields import Facts
+from gui.disclosure import Disclosure
+from gui.editors import editor
+from gui.fields import Editor, Facts
 from gui.rows import Row
 from gui.text import tr
 
@@ -25,6 +27,8 @@ class Form(QWidget):
 
     `compact` is for a side panel: labels above the controls. Without it the labels stand in a column of their own, and
     every group is a card. `defaults` is what a reset goes back to, where that is not the model's own defaults.
+    `editors` make the editors of some fields, by name, where that of the field's type will not do. What is advanced is
+    folded away, and made when it is first looked at.
     """
 
     changed = Signal(object)  # the new, valid settings
@@ -38,8 +42,12 @@ class Form(QWidget):
         exclude: Collection[str] = (),
         defaults: BaseModel | None = None,
         label_width: int = 0,
+        editors: Mapping[str, Callable[[Facts], Editor]] | None = None,
     ) -> None:
         super().__init__()
+        self._editors = editors or {}
+        self._advanced: Disclosure | None = None
+        self._groups: list[tuple[set[str], list[QWidget]]] = []  # the fields of each, and what shows it
         self._settings, self._defaults, self._compact = settings, defaults, compact
         self._cards = not compact and not label_width  # a form inside a form is given its width, and stands in a card
         self.setMaximumWidth(_WIDTH)
@@ -50,10 +58,19 @@ class Form(QWidget):
         self._forms: dict[str, Form] = {}
         fields = type(settings).model_fields.items()
         self._facts = {name: Facts.of(name, field) for name, field in fields if name not in exclude}
+        self._disabled: set[str] = set()
         self._lay_out()
         for name in self._facts:
             self._show(name)
         self._show_marks()
+
+    @property
+    def complaints(self) -> dict[str, str]:
+        """What is wrong with each field that is not valid, by the fields' titles."""
+        found = {self._facts[name].title: sentence for name, sentence in self._complaints.items()}
+        for form in self._forms.values():
+            found |= form.complaints
+        return found
 
     @property
     def valid(self) -> bool:
@@ -62,9 +79,30 @@ class Form(QWidget):
 
     def enable(self, names: Collection[str], enabled: bool) -> None:
         """Let these fields be changed, or not: what has no effect with the rest as it is."""
+        self._disabled = self._disabled - set(names) if enabled else self._disabled | set(names)
         for name in names:
             if name in self._rows:
                 self._rows[name].setEnabled(enabled)
+
+    def set_defaults(self, defaults: BaseModel) -> None:
+        """Have a reset go back to these."""
+        self._defaults = defaults
+        self._show_marks()
+
+    def search(self, text: str) -> int:
+        """Show only the fields that speak of a text, folded ones too; all as they were for "". How many there are."""
+        wanted = text.strip().casefold()
+        found = {name for name, facts in self._facts.items() if facts.speaks_of(wanted)}
+        if self._advanced is not None:
+            self._advanced.look(bool(wanted), any(self._facts[name].advanced for name in found))
+        for name, row in self._rows.items():
+            row.setVisible(name in found)
+        for name, form in self._forms.items():
+            form.setVisible(name in found)
+        for names, widgets in self._groups:
+            for widget in widgets:
+                widget.setVisible(not found.isdisjoint(names))
+        return len(found)
 
     @property
     def current(self) -> BaseModel:
@@ -157,15 +195,20 @@ class Form(QWidget):
         value = getattr(self._settings, name)
         if name in self._forms:
             self._forms[name].set_settings(value)
-        else:
+        elif name in self._rows:
             self._rows[name].editor.show_value(value)
 
     def _show_marks(self) -> None:
         for name, row in self._rows.items():
-            default = self._default(name)
-            differs = name in self._wishes or getattr(self._settings, name) != default
             row.set_complaint(self._complaints.get(name, ""))
-            row.set_changed(differs and default is not _NO_DEFAULT)
+            row.set_changed(self._differs(name))
+        if self._advanced is not None:
+            self._advanced.count(sum(self._differs(name) for name, facts in self._facts.items() if facts.advanced))
+
+    def _differs(self, name: str) -> bool:
+        """Whether there is a way back to a default."""
+        default = self._default(name)
+        return default is not _NO_DEFAULT and (name in self._wishes or getattr(self._settings, name) != default)
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
@@ -173,20 +216,41 @@ class Form(QWidget):
         column.setSpacing(theme.SMALL)
         groups: dict[str, list[Facts]] = {}
         for facts in self._facts.values():
-            if not facts.extra.get("advanced"):
+            if not facts.advanced:
                 groups.setdefault(str(facts.extra.get("group", "")), []).append(facts)
         for place, (title, members) in enumerate(groups.items()):
             if place:
                 column.addSpacing(theme.SMALL)
-            if title:
-                column.addWidget(self._heading(tr(title), "section" if self._compact else "group"))
-            column.addWidget(self._group(members))
-        advanced = [facts for facts in self._facts.values() if facts.extra.get("advanced")]
-        if advanced:
-            body = self._group(advanced)
-            column.addWidget(Disclosure(tr("Advanced"), body), 0, Qt.AlignmentFlag.AlignLeft)
+            widgets: list[QWidget] = (
+                [self._heading(tr(title), "section" if self._compact else "group")] if title else []
+            )
+            widgets.append(self._group(members))
+            for widget in widgets:
+                column.addWidget(widget)
+            self._groups.append(({facts.name for facts in members}, widgets))
+        if any(facts.advanced for facts in self._facts.values()):
+            body = QWidget()
+            QVBoxLayout(body).setContentsMargins(0, 0, 0, 0)
+            self._advanced = Disclosure(tr("Advanced"), body)
+            # First of all that is told of it: what is opened is there before it is shown.
+            self._advanced.opened.connect(self._unfold)
+            column.addWidget(self._advanced, 0, Qt.AlignmentFlag.AlignLeft)
             column.addWidget(body)
         column.addStretch()
+
+    def _unfold(self) -> None:
+        """Make the rows that were folded away."""
+        body = self._advanced.body if self._advanced is not None else None
+        layout = body.layout() if body is not None else None
+        if layout is None or layout.count():
+            return
+        members = [facts for facts in self._facts.values() if facts.advanced]
+        layout.addWidget(self._group(members))
+        for facts in members:
+            self._show(facts.name)
+            if facts.name in self._disabled:
+                self.enable({facts.name}, False)
+        self._show_marks()
 
     def _group(self, members: Iterable[Facts]) -> QWidget:
         body = QFrame()
@@ -201,7 +265,8 @@ class Form(QWidget):
         return body
 
     def _row(self, facts: Facts) -> Row:
-        row = Row(facts, 0 if self._compact else self._label_width)
+        make = self._editors.get(facts.name, editor)
+        row = Row(facts, 0 if self._compact else self._label_width, make(facts))
         row.editor.edited.connect(partial(self._edited, facts.name))
         row.reset.clicked.connect(partial(self._reset_field, facts.name))
         self._rows[facts.name] = row
@@ -230,26 +295,6 @@ class Form(QWidget):
         heading = QLabel(title)
         heading.setProperty("role", role)
         return heading
-
-
-class Disclosure(QToolButton):
-    """Opens and closes what stands below it."""
-
-    def __init__(self, title: str, body: QWidget) -> None:
-        super().__init__()
-        self.setText(title)
-        self.setCheckable(True)
-        self.setProperty("role", "disclosure")
-        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.toggled.connect(body.setVisible)
-        self.toggled.connect(self._turn)
-        theme.current().changed.connect(self._turn)
-        body.hide()
-        self._turn()
-
-    def _turn(self) -> None:
-        self.setIcon(theme.icon("chevron-down" if self.isChecked() else "chevron-right"))
 
 
 def _widest(model: type[BaseModel], metrics: QFontMetrics) -> int:

@@ -61,6 +61,7 @@ def _file_menu(window: MainWindow) -> None:
     _add(menu, tr("Get a Model from Hugging Face…"), window.chat.get_model, "Ctrl+Shift+O")
     menu.addSeparator()
     _add(menu, tr("Convert a Model…"), lambda: _convert(window), "Ctrl+Shift+N")
+    _add(menu, tr("New Training Run…"), lambda: _train(window), "Ctrl+Shift+T")
     menu.addSeparator()
     _add(menu, tr("Settings…"), lambda: window.go("settings"), "Ctrl+,", Role.PreferencesRole)
     menu.addSeparator()
@@ -76,6 +77,11 @@ def _new_conversation(window: MainWindow) -> None:
 def _convert(window: MainWindow) -> None:
     window.convert.show_start()
     window.go("convert")
+
+
+def _train(window: MainWindow) -> None:
+    window.go("train")
+    window.train.new_run()
 
 
 def _edit_menu(window: MainWindow) -> None:
@@ -115,6 +121,7 @@ def _view_menu(window: MainWindow) -> None:
     menu = _menu(window, tr("&View"))
     _add(menu, tr("Chat"), lambda: window.go("chat"), "Ctrl+1")
     _add(menu, tr("Convert"), lambda: window.go("convert"), "Ctrl+2")
+    _add(menu, tr("Train"), lambda: window.go("train"), "Ctrl+3")
     menu.addSeparator()
     panel = window.chat.header.panel
     _add(menu, tr("Settings of This Conversation"), panel.toggle, "Ctrl+Alt+I")

@@ -202,6 +202,7 @@ class WarningCard(Card):
             self.sentences, self._icons = sentences, []
             while (item := self.rows.takeAt(0)) is not None:
                 if (widget := item.widget()) is not None:
+                    widget.hide()
                     widget.deleteLater()
             for sentence in sentences:
                 self.rows.addWidget(self._row(sentence))

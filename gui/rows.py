@@ -10,16 +10,16 @@ from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from gui import theme
-from gui.fields import Facts, editor
+from gui.fields import Editor, Facts
 from gui.text import tr
 
 
 class Row(QWidget):
     """A field's controls with everything that belongs to them; with no width the label stands above."""
 
-    def __init__(self, facts: Facts, label_width: int) -> None:
+    def __init__(self, facts: Facts, label_width: int, editor: Editor) -> None:
         super().__init__()
-        self.editor = editor(facts)
+        self.editor = editor
         self.reset = _Reset(facts.title)
         self.reset.clicked.connect(self.editor.take_focus)
         self._complaint = QLabel()

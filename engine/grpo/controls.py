@@ -18,8 +18,15 @@ from engine.grpo.settings import TrainConfig
 
 COMMANDS = "commands.jsonl"
 """The file in the run's folder."""
-CHANGEABLE = ("learning_rate", "kl_coeff", "temperature")
-"""The settings that can change while a run trains."""
+CHANGEABLE = (
+    "learning_rate",
+    "kl_coeff",
+    "temperature",
+    "target_accuracy",
+    "early_stop_patience",
+    "early_stop_reward",
+)
+"""The settings that can change while a run trains: how it learns, and when it ends early."""
 Word = Literal["checkpoint", "set", "stop", "pause", "resume"]
 _LOOK_SECONDS = 0.2
 

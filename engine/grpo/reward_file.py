@@ -51,6 +51,7 @@ class RewardFile:
             )
         self.path = given.resolve()
         self.known: tuple[str, ...] = ()
+        self._lines: dict[str, int] = {}
         self._seconds = seconds
         self._process = RewardProcess(__name__, {"path": str(self.path), "wanted": list(wanted)})
 
@@ -63,7 +64,7 @@ class RewardFile:
         try:
             for message in self._process.open(self._seconds):
                 if message is not None:
-                    self.known = tuple(message["known"])
+                    self.known, self._lines = tuple(message["known"]), message["lines"]
                 yield
         except TimeoutError:
             raise UserError(
@@ -112,9 +113,10 @@ class RewardFile:
         except TimeoutError:
             raise UserError(
                 "The reward {name} took longer than {seconds} s.",
-                "That is the time limit for one step, so the run was stopped. It is in {path}.",
-                "Make it faster, or raise reward_timeout, and resume the run.",
+                "That is the time limit for one step, at which it was ended. It is in {path}.",
+                "Make it faster, or raise reward_timeout. A run that it stopped can be resumed.",
                 name=names[len(scores)],
+                line=self._lines.get(names[len(scores)], 0),
                 seconds=f"{self._seconds:g}",
                 path=self.path,
             ) from None
@@ -122,8 +124,9 @@ class RewardFile:
             raise UserError(
                 "The reward {name} ended its own process.",
                 "The process ended with status {status}; a negative one is a signal, often for want of memory.",
-                "Remove what ends or crashes Python in {path}, and resume the run.",
+                "Remove what ends or crashes Python in {path}. A run that it stopped can be resumed.",
                 name=names[min(len(scores), len(names) - 1)],
+                line=self._lines.get(names[min(len(scores), len(names) - 1)], 0),
                 status=ended.status,
                 path=self.path,
             ) from None
@@ -151,7 +154,7 @@ def _begin(opening: Message) -> tuple[Message, Callable[[Message], Iterable[Mess
             scores = _call(name, getattr(module, name), path, list(request["completions"]), columns)
             yield {"name": name, "scores": scores}
 
-    return {"known": known}, work
+    return {"known": known, "lines": {name: _first_line(getattr(module, name)) or 0 for name in known}}, work
 
 
 def _load(path: Path) -> Any:
@@ -166,11 +169,14 @@ def _load(path: Path) -> Any:
     try:
         loader.exec_module(module)
     except SyntaxError as error:
+        where = _where(Path(error.filename or path), error.lineno)
+        if Path(error.filename or path) != path:
+            where["line"] = _line(error, path) or 0
         raise UserError(
             "The reward file is not valid Python: {place}",
             "{reason}",
             "Mend that line and start again.",
-            place=_place(Path(error.filename or path), error.lineno),
+            **where,
             reason=f"{error.msg}: {error.text.strip()}" if error.text else error.msg,
         ) from error
     except BaseException as error:  # the file may even leave Python
@@ -178,7 +184,7 @@ def _load(path: Path) -> Any:
             "The reward file could not be loaded: {place}",
             "{kind}: {reason}",
             "Mend that line and start again.",
-            place=_place(path, _line(error, path)),
+            **_where(path, _line(error, path)),
             kind=type(error).__name__,
             reason=in_short(error),
         ) from error
@@ -203,7 +209,7 @@ def _check_signature(name: str, function: Any, path: Path) -> None:
             "It does not take the completions first and all columns of the data by name.",
             "Begin it with: def {name}(completions, **columns):",
             name=name,
-            place=_place(path, _first_line(function)),
+            **_where(path, _first_line(function)),
         )
 
 
@@ -214,19 +220,19 @@ def _call(name: str, function: Reward, path: Path, completions: list[str], colum
         results = list(given) if isinstance(given, Iterable) else None
     except BaseException as error:  # a reward may even leave Python
         raise _failed(name, function, path, error, columns) from error
-    place = _place(path, _first_line(function))
+    where = _where(path, _first_line(function))
     if results is None or len(results) != count:
         raise UserError(
             "The reward {name} did not return one score for each completion: {place}",
             "It was given {count} completions and returned {found}.",
             "Return a list with a number, or None, for each completion, in their order.",
             name=name,
-            place=place,
+            **where,
             count=count,
             found=f"{len(results)} scores" if results is not None else f"a {type(given).__name__}",
         )
     try:
-        return [_score(name, place, position, result) for position, result in enumerate(results)]
+        return [_score(name, where, position, result) for position, result in enumerate(results)]
     except UserError:
         raise
     except BaseException as error:  # what it returned may be of classes of its own
@@ -237,16 +243,16 @@ def _failed(name: str, function: Reward, path: Path, error: BaseException, colum
     return UserError(
         "The reward {name} failed: {place}",
         "{kind}: {reason}",
-        "Mend it and resume the run. The columns it was given are: {columns}.",
+        "Mend it; a run that it stopped can be resumed. The columns it was given are: {columns}.",
         name=name,
-        place=_place(path, _line(error, path) or _first_line(function)),
+        **_where(path, _line(error, path) or _first_line(function)),
         kind=type(error).__name__,
         reason=in_short(error),
         columns=", ".join(columns),
     )
 
 
-def _score(name: str, place: str, position: int, result: Any) -> float | None:
+def _score(name: str, where: dict[str, Any], position: int, result: Any) -> float | None:
     if result is None:
         return None
     try:
@@ -260,7 +266,7 @@ def _score(name: str, place: str, position: int, result: Any) -> float | None:
             "Its score for completion {position} is {found}.",
             "Return a finite number for each completion, or None for one it does not judge.",
             name=name,
-            place=place,
+            **where,
             position=position + 1,
             found=repr(result)[:100],
         )
@@ -278,8 +284,9 @@ def _first_line(function: Any) -> int | None:
     return code.co_firstlineno if code else None
 
 
-def _place(path: Path, line: int | None) -> str:
-    return f"{path}, line {line}" if line else str(path)
+def _where(path: Path, line: int | None) -> dict[str, Any]:
+    """The place of a fault in words, and its line by itself for whoever shows the file; 0 where it is not known."""
+    return {"place": f"{path}, line {line}" if line else str(path), "line": line or 0}
 
 
 if __name__ == "__main__":

@@ -110,8 +110,8 @@ class Judge:
     def _late(self) -> UserError:
         return UserError(
             "The reward {name} took longer than {seconds} s.",
-            "That is the time limit for one step, so the run was stopped.",
-            "Raise reward_timeout, or take the reward correctness instead, and resume the run.",
+            "That is the time limit for one step, at which it was ended.",
+            "Raise reward_timeout, or take the reward correctness instead. A run that it stopped can be resumed.",
             name=self.name,
             seconds=f"{self._seconds:g}",
         )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import mlx.core as mx
 import numpy as np
@@ -22,12 +23,31 @@ from engine.grpo.rows import CopiedRows, SharedRows
 from engine.grpo.settings import TrainConfig
 
 if TYPE_CHECKING:
-    from engine.grpo.policy import Policy
+    from mlx_lm.tokenizer_utils import TokenizerWrapper
 
 # Rows that have ended are dropped, and others take their places, once they make up this share: it costs copies.
 _WORTH_CHANGING = 0.25
 Reason = Literal["end", "stop string", "length"]
 Sampled: TypeAlias = "tuple[mx.array, mx.array, mx.array]"
+
+
+class Speaker(Protocol):
+    """What completions are sampled from: a policy, or a model that is only tried."""
+
+    tokenizer: TokenizerWrapper
+    end_tokens: frozenset[int]
+    shares_prompts: bool
+    samples_rounded: bool
+
+    @property
+    def sampling_model(self) -> Any:
+        """`sampling_model(ids, cache=...)` gives logits of shape (rows, time, vocabulary)."""
+
+    def merged(self) -> AbstractContextManager[None]:
+        """Inside, completions may be sampled from a faster form of the same model."""
+
+    def after_rollout(self) -> None:
+        """Give the caches of a rollout back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +148,7 @@ def _at(values: mx.array, tokens: mx.array) -> mx.array:
 
 
 def generate(
-    policy: Policy,
+    policy: Speaker,
     prompts: Sequence[list[int]],
     config: TrainConfig,
     *,
@@ -163,7 +183,7 @@ class _Batch:
 
     def __init__(
         self,
-        policy: Policy,
+        policy: Speaker,
         prompts: Sequence[list[int]],
         generations: int,
         sampler: Sampler,

@@ -52,7 +52,9 @@ def require_new(folder: Path) -> None:
 
 def unknown(name: str, runs: Path) -> UserError:
     """The words for a run that is not there, with the names nearest to it."""
-    known = sorted(path.parent.name for path in runs.glob(f"*/{config_file.RUN}"))
+    found = (path.parent.name for path in runs.glob(f"*/{config_file.RUN}"))
+    # A hidden one was put aside to be deleted.
+    known = sorted(each for each in found if not each.startswith("."))
     near = difflib.get_close_matches(name, known, 1)
     remedy = "Did you mean {nearest}?" if near else "Known runs: {known}." if known else "Give the folder of a run."
     return UserError(

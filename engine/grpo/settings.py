@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from engine.grpo.task_settings import TaskSettings, setting
+from engine.grpo.task_settings import TaskSettings, detail, setting
 
 
 class TrainConfig(TaskSettings):
@@ -26,7 +26,7 @@ class TrainConfig(TaskSettings):
         le=1 << 20,
         unit="tokens",
     )
-    max_completion_length: int = setting(
+    max_completion_length: int = detail(
         1024,
         "Completion limit",
         "Caps the longest completion as well; dr_grpo divides by the smaller of the two.",
@@ -38,7 +38,7 @@ class TrainConfig(TaskSettings):
     temperature: float = setting(
         1.0, "Temperature", "How much completions of one prompt vary.", "Rollouts", ge=0.001, le=5.0, step=0.05
     )
-    top_p: float = setting(
+    top_p: float = detail(
         1.0,
         "Top-p",
         "Keep the most likely tokens that together reach this probability; 1 keeps all.",
@@ -47,10 +47,10 @@ class TrainConfig(TaskSettings):
         le=1.0,
         step=0.01,
     )
-    top_k: int = setting(
+    top_k: int = detail(
         0, "Top-k", "Keep only this many of the most likely tokens; 0 keeps all.", "Rollouts", ge=0, le=100000
     )
-    min_p: float = setting(
+    min_p: float = detail(
         0.0,
         "Min-p",
         "Drop tokens less likely than this share of the most likely one.",
@@ -59,10 +59,10 @@ class TrainConfig(TaskSettings):
         le=1.0,
         step=0.01,
     )
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = setting(
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = detail(
         (), "Stop strings", "A completion ends after one of these texts.", "Rollouts"
     )
-    rollout_batch_size: int = setting(
+    rollout_batch_size: int = detail(
         0,
         "Completions at once",
         "How many are generated side by side: others join as they end. 0 is all of a step's.",
@@ -70,19 +70,19 @@ class TrainConfig(TaskSettings):
         ge=0,
         le=1 << 20,
     )
-    quantize_for_rollouts: bool = setting(
+    quantize_for_rollouts: bool = detail(
         False,
         "Quantise for rollouts",
         "Generate with a 4-bit copy of the weights: faster on a GPU, corrected for by importance weights.",
         "Rollouts",
     )
-    dynamic_sampling: bool = setting(
+    dynamic_sampling: bool = detail(
         False,
         "Replace flat groups",
         "Groups whose rewards are all equal teach nothing: take other rows for them.",
         "Rollouts",
     )
-    max_resampling: int = setting(
+    max_resampling: int = detail(
         3, "Rounds of replacement", "How often flat groups of one step are replaced at most.", "Rollouts", ge=1, le=100
     )
 
@@ -103,32 +103,32 @@ class TrainConfig(TaskSettings):
         ge=1,
         le=1 << 16,
     )
-    num_iterations: int = setting(
+    num_iterations: int = detail(
         1, "Updates per rollout", "How often the weights change on the same completions.", "Update", ge=1, le=64
     )
     loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "gspo", "cispo"] = setting(
         "dapo", "Loss", "How the loss of tokens is put together; dapo averages over all tokens of a step.", "Update"
     )
-    importance_sampling_level: Literal["token", "sequence"] = setting(
+    importance_sampling_level: Literal["token", "sequence"] = detail(
         "token",
         "Ratio level",
         "Compare policies token by token, or whole completions; gspo is always the latter.",
         "Update",
     )
-    advantage_scale: Literal["group", "batch", "none"] = setting(
+    advantage_scale: Literal["group", "batch", "none"] = detail(
         "group",
         "Advantage scale",
         "Divide advantages by the rewards' spread in the group, in the batch, or not.",
         "Update",
     )
-    reward_aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = setting(
+    reward_aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = detail(
         "sum_then_normalize",
         "Several rewards",
         "Add rewards before they are compared in the group, or after.",
         "Update",
     )
-    clip_eps: float = setting(0.2, "Clip range", "How far below 1 the ratio may go.", "Update", gt=0.0, lt=1.0)
-    clip_eps_high: float | None = setting(
+    clip_eps: float = detail(0.2, "Clip range", "How far below 1 the ratio may go.", "Update", gt=0.0, lt=1.0)
+    clip_eps_high: float | None = detail(
         None,
         "Upper clip range",
         "How far above 1 the ratio may go; for cispo the largest ratio, 5 where this is empty.",
@@ -137,7 +137,7 @@ class TrainConfig(TaskSettings):
         le=1e6,
         empty="As below",
     )
-    clip_delta: float | None = setting(
+    clip_delta: float | None = detail(
         None,
         "Ratio limit",
         "The largest ratio where the advantage is negative; empty is none.",
@@ -155,24 +155,24 @@ class TrainConfig(TaskSettings):
         le=100.0,
         step=0.01,
     )
-    kl_estimator: Literal["k1", "k2", "k3"] = setting(
+    kl_estimator: Literal["k1", "k2", "k3"] = detail(
         "k3", "KL estimator", "How the KL divergence is estimated.", "Update"
     )
-    kl_bias_correction: bool = setting(
+    kl_bias_correction: bool = detail(
         True, "Unbiased KL gradient", "Weight the KL by the ratio, which makes its gradient unbiased.", "Update"
     )
-    mask_truncated: bool = setting(
+    mask_truncated: bool = detail(
         False, "Leave out cut completions", "Completions that reached the longest length do not count.", "Update"
     )
     importance_correction: Literal["none", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = (
-        setting(
+        detail(
             "sequence_mask",
             "Sampler correction",
             "How tokens are weighted where the sampler's probabilities were not the policy's.",
             "Update",
         )
     )
-    importance_cap: float = setting(
+    importance_cap: float = detail(
         3.0,
         "Largest correction",
         "Weights above this are cut to it, or their tokens left out.",
@@ -180,7 +180,7 @@ class TrainConfig(TaskSettings):
         ge=1.0,
         le=1e6,
     )
-    policy_temperature: Literal["sampling", "one"] = setting(
+    policy_temperature: Literal["sampling", "one"] = detail(
         "sampling",
         "Temperature of the policy",
         "Improve the policy at the sampling temperature, or at 1 with importance weights.",
@@ -189,13 +189,13 @@ class TrainConfig(TaskSettings):
 
     # Optimiser
     learning_rate: float = setting(1e-6, "Learning rate", "The highest step size.", "Optimiser", gt=0.0, le=1.0)
-    lr_scheduler_type: Literal["cosine", "linear", "constant"] = setting(
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = detail(
         "cosine", "Schedule", "How the learning rate falls after the warm-up.", "Optimiser"
     )
-    warmup_ratio: float = setting(
+    warmup_ratio: float = detail(
         0.1, "Warm-up", "The share of all steps over which the learning rate rises.", "Optimiser", ge=0.0, le=1.0
     )
-    max_grad_norm: float = setting(
+    max_grad_norm: float = detail(
         0.1,
         "Gradient limit",
         "Gradients are scaled down to this global norm; 0 leaves them.",
@@ -203,9 +203,9 @@ class TrainConfig(TaskSettings):
         ge=0.0,
         le=1e6,
     )
-    adam_beta1: float = setting(0.9, "Adam beta 1", "The decay of the mean gradient.", "Optimiser", ge=0.0, le=0.99999)
-    adam_beta2: float = setting(0.999, "Adam beta 2", "The decay of the mean square.", "Optimiser", ge=0.0, le=0.99999)
-    weight_decay: float = setting(0.0, "Weight decay", "AdamW's pull towards zero.", "Optimiser", ge=0.0, le=1.0)
+    adam_beta1: float = detail(0.9, "Adam beta 1", "The decay of the mean gradient.", "Optimiser", ge=0.0, le=0.99999)
+    adam_beta2: float = detail(0.999, "Adam beta 2", "The decay of the mean square.", "Optimiser", ge=0.0, le=0.99999)
+    weight_decay: float = detail(0.0, "Weight decay", "AdamW's pull towards zero.", "Optimiser", ge=0.0, le=1.0)
 
     # Length
     num_epochs: int = setting(1, "Epochs", "How often every row is used.", "Length", ge=1, le=10**6)
@@ -215,7 +215,7 @@ class TrainConfig(TaskSettings):
     target_accuracy: float = setting(
         0.0, "Accuracy to reach", "End once an evaluation reaches this; 0 never does.", "Length", ge=0.0, le=1.0
     )
-    early_stop_patience: int = setting(
+    early_stop_patience: int = detail(
         0,
         "Evaluations without a rise",
         "End after this many evaluations in a row without a higher accuracy than before; 0 never does.",
@@ -223,7 +223,7 @@ class TrainConfig(TaskSettings):
         ge=0,
         le=10000,
     )
-    early_stop_reward: float = setting(
+    early_stop_reward: float = detail(
         0.0,
         "Share of the best reward",
         "End once the mean reward of recent steps is below this share of the highest such mean; 0 never does.",
@@ -232,7 +232,7 @@ class TrainConfig(TaskSettings):
         lt=1.0,
         step=0.05,
     )
-    early_stop_window: int = setting(
+    early_stop_window: int = detail(
         20,
         "Steps of a mean reward",
         "How many recent steps the mean is over by which a fall of the reward is told.",
@@ -241,7 +241,7 @@ class TrainConfig(TaskSettings):
         le=10000,
         unit="steps",
     )
-    max_kl: float = setting(
+    max_kl: float = detail(
         10.0,
         "KL limit",
         "A mean KL per token above this stops the run; 0 never does. It is measured where the KL factor is above 0.",
@@ -261,7 +261,7 @@ class TrainConfig(TaskSettings):
     eval_samples: int = setting(
         200, "Rows to evaluate", "Held-out rows of an evaluation; 0 is none at all.", "Evaluation", ge=0
     )
-    eval_every_updates: int = setting(
+    eval_every_updates: int = detail(
         0,
         "Quick look every",
         "Steps between evaluations on fewer rows; 0 takes none.",
@@ -269,13 +269,13 @@ class TrainConfig(TaskSettings):
         ge=0,
         unit="steps",
     )
-    eval_subset_size: int = setting(
+    eval_subset_size: int = detail(
         50, "Rows of a quick look", "Held-out rows of an evaluation on fewer rows.", "Evaluation", ge=1
     )
-    eval_max_new_tokens: int = setting(
+    eval_max_new_tokens: int = detail(
         0, "Longest evaluated completion", "0 is as in training.", "Evaluation", ge=0, le=1 << 20, unit="tokens"
     )
-    eval_generations: int = setting(
+    eval_generations: int = detail(
         1,
         "Completions for pass@k",
         "Sampled completions for each row; 1 evaluates the greedy one alone.",
@@ -297,24 +297,24 @@ class TrainConfig(TaskSettings):
     gradient_checkpointing: bool = setting(
         False, "Recompute activations", "Takes less memory and a third more time.", "Speed and memory"
     )
-    share_prompts: bool = setting(
+    share_prompts: bool = detail(
         True, "Share prompts", "Compute a group's prompt once, where the architecture allows it.", "Speed and memory"
     )
-    use_compile: bool = setting(True, "Compile", "Fuse operations of the update on an Apple GPU.", "Speed and memory")
+    use_compile: bool = detail(True, "Compile", "Fuse operations of the update on an Apple GPU.", "Speed and memory")
 
     # What is kept
     save_steps: int = setting(
         50, "Save every", "Steps between checkpoints; 0 saves at the end only.", "Kept", ge=0, unit="steps"
     )
-    keep_checkpoints: int = setting(
+    keep_checkpoints: int = detail(
         2, "Checkpoints to keep", "The newest ones; the best is kept besides.", "Kept", ge=1, le=10000
     )
-    logging_steps: int = setting(1, "Report every", "Steps between reported figures.", "Kept", ge=1, unit="steps")
-    log_jsonl: bool = setting(
+    logging_steps: int = detail(1, "Report every", "Steps between reported figures.", "Kept", ge=1, unit="steps")
+    log_jsonl: bool = detail(
         True, "Keep every completion", "Write all completions and their scores to samples.jsonl.", "Kept"
     )
     fuse: bool = setting(False, "Write a whole model", "Merge the adapters into the model at the end.", "Kept")
-    report_to: tuple[Literal["tensorboard", "wandb"], ...] = setting(
+    report_to: tuple[Literal["tensorboard", "wandb"], ...] = detail(
         (), "Also report to", "tensorboard, wandb or both; each needs its package.", "Kept"
     )
 

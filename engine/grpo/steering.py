@@ -102,7 +102,12 @@ class Steering:
 def applied(written: TrainConfig, changes: Changes) -> TrainConfig:
     """The settings in config.toml with the changes on them; one that was written anew since then counts."""
     return written.model_copy(
-        update={name: now for name, (then, now) in changes.items() if getattr(written, name) == then}
+        # A count stays a whole number: commands know of one type alone.
+        update={
+            name: type(getattr(written, name))(now)
+            for name, (then, now) in changes.items()
+            if getattr(written, name) == then
+        }
     )
 
 

@@ -6,6 +6,7 @@ function of the seed and the step, so that a run that was killed and resumed is 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Collection, Generator, Iterator
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import backend
-from engine.errors import UserError
+from engine.errors import UserError, failed
 from engine.events import Event, ModelLoaded, Progress
 from engine.grpo import checkpoint, resuming, run_folder
 from engine.grpo.resuming import Origin
@@ -22,7 +23,7 @@ from engine.grpo.run_folder import RunFolder
 from engine.grpo.settings import TrainConfig
 from engine.grpo.steering import Steering, applied
 from engine.live import LivePolicies
-from engine.training_events import TrainingFinished, TrainingStarted, TrainingStopped
+from engine.training_events import TrainingFailed, TrainingFinished, TrainingStarted, TrainingStopped
 
 if TYPE_CHECKING:
     from engine.grpo.policy import Policy
@@ -75,9 +76,10 @@ def train(
                     break
         except GeneratorExit:
             raise
-        except BaseException:
+        except BaseException as error:
             # What a person mends can go on.
             kept = kept or record.begun
+            record.end(error)
             raise
         finally:
             events.close()
@@ -106,6 +108,14 @@ class _Record:
         if self.begun:
             self._folder.append_news(self._early)
             self._early.clear()
+
+    def end(self, error: BaseException) -> None:
+        """Say why the run ended, for whoever looks at it later; a run that goes on takes it back."""
+        if self.begun and isinstance(error, Exception):
+            # A full disk is no reason to hide what went wrong.
+            said = failed(error)
+            with contextlib.suppress(UserError):
+                self._folder.append_event(TrainingFailed(said.what, said.why, said.remedy, said.fault, said.details))
 
 
 def _run(

@@ -10,6 +10,7 @@ from engine.monitor.requests import (
     ChangeNotes,
     CompareTexts,
     DeleteRun,
+    ListCheckpoints,
     ListRuns,
     MonitorRequest,
     PreviewData,
@@ -35,7 +36,7 @@ def start(request: MonitorRequest, bench: Workbench) -> Iterator[Event]:
             from engine.monitor import record
 
             yield from record.read(places.expand(request.folder), request.place, request.mark)
-        case ListRuns() | ChangeNotes() | DeleteRun() | RestoreRun() | PurgeRuns() | ReadConfig():
+        case ListRuns() | ListCheckpoints() | ReadConfig() | ChangeNotes() | DeleteRun() | RestoreRun() | PurgeRuns():
             yield from _keep(request)
         case ReadSamples():
             from engine.monitor import samples
@@ -64,13 +65,15 @@ def start(request: MonitorRequest, bench: Workbench) -> Iterator[Event]:
 
 
 def _keep(
-    request: ListRuns | ChangeNotes | DeleteRun | RestoreRun | PurgeRuns | ReadConfig,
+    request: ListRuns | ListCheckpoints | ReadConfig | ChangeNotes | DeleteRun | RestoreRun | PurgeRuns,
 ) -> Iterator[Event]:
     from engine.monitor import keeping, runs
 
     match request:
         case ListRuns():
             yield from runs.found(request.folders)
+        case ListCheckpoints():
+            yield from runs.checkpoints(places.expand(request.folder))
         case ReadConfig():
             yield from runs.config(request.name)
         case ChangeNotes():

@@ -14,14 +14,14 @@ _FRESH_SECONDS = 20.0
 
 def is_live(folder: Path, record: Path) -> bool:
     """Whether the run's lock is held, or its record was written to by a process that cannot be seen from here."""
-    held = _is_held(folder / run_names.LOCK)
+    held = is_held(folder)
     return _is_fresh(record) if held is None else held
 
 
-def _is_held(lock: Path) -> bool | None:
-    """Whether a process holds the lock; None where this cannot be told."""
+def is_held(folder: Path) -> bool | None:
+    """Whether a process holds the lock of a run's folder; None where this cannot be told."""
     try:
-        with lock.open("rb") as file:
+        with (folder / run_names.LOCK).open("rb") as file:
             if not file.read(1):
                 return False
             # For an instant only, and where the number in it may be that of a dead process.

@@ -17,7 +17,7 @@ from pydantic_core import from_json as parse
 
 from engine import errors
 from engine.errors import UserError
-from engine.events import Event, from_json
+from engine.events import Ending, Event, from_json
 from engine.monitor.liveness import is_live
 from engine.run_events import FiguresRead, RecordRead, RecordReplaced
 from engine.training_events import StepFinished
@@ -103,9 +103,15 @@ def _said(lines: list[bytes]) -> Generator[Event, None, int]:
     for line in lines:
         if line.strip() and not line.startswith(_STEP):
             try:
-                yield from_json(line.decode("utf-8", "replace"))
+                event = from_json(line.decode("utf-8", "replace"))
             except (ValueError, TypeError):
                 unknown += 1
+                continue
+            if isinstance(event, Ending):
+                # It would end the reading.
+                unknown += 1
+            else:
+                yield event
     return unknown
 
 

@@ -18,6 +18,13 @@ class ListRuns:
 
 
 @dataclass(frozen=True, slots=True)
+class ListCheckpoints:
+    """Find what a run left to be used: its checkpoints, and its model once it is over."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReadRecord:
     """Read a run's record from where it was read up to; `place` and `mark` are those of the last `RecordRead`."""
 
@@ -69,7 +76,10 @@ class PreviewData:
 
 @dataclass(frozen=True, slots=True)
 class TryRewards:
-    """Have the rewards of a configuration judge these completions of a row, and `live` new ones of its model."""
+    """Have the rewards of a configuration judge these completions of a row, and `live` new ones of its model.
+
+    `row` counts the training rows in the order of the run, from 0.
+    """
 
     config: TrainConfig
     row: int = 0
@@ -118,6 +128,7 @@ class WriteReport:
 
 MonitorRequest = (
     ListRuns
+    | ListCheckpoints
     | ReadRecord
     | ReadSamples
     | SearchSamples

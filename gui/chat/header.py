@@ -64,12 +64,14 @@ class ChatHeader(QFrame):
         else:
             self.state.setText(f"{tr(event.what)}…")
 
-    def show_model(self, model: ModelLoaded) -> None:
-        """The model is ready."""
+    def show_model(self, model: ModelLoaded, *, trains: bool = False) -> None:
+        """The model is ready; `trains`: it is what a run trains just now."""
         self.bar.hide()
         millions = model.parameters / 1e6
         parameters = tr("{count} M parameters", count=number(millions, 0 if millions >= 10 else 1))
         facts = [parameters, size(model.memory)]
+        if trains:
+            facts.insert(0, tr("trains now: each answer is that of its latest step"))
         if model.demonstration:
             facts.insert(0, tr("demonstration model"))
         self.state.setText(" · ".join(facts))

@@ -28,7 +28,10 @@ from gui.text import tr
 
 
 class ChatPage(QWidget):
-    """Conversations on the left, the one in use in the middle, its settings on the right."""
+    """Conversations on the left, the one in use in the middle, its settings on the right.
+
+    `model` is the one in use, as it is named: a folder, an id, an alias, or "run:FOLDER" for what trains there.
+    """
 
     working = Signal(str)
 
@@ -38,7 +41,7 @@ class ChatPage(QWidget):
         self.conversation: int | None = None
         self._defaults = (desk.settings.sampling, desk.settings.system_prompt)
         self._sampling, self._system_prompt = self._defaults
-        self._model = desk.settings.model
+        self.model = desk.settings.model
         self.loaded: ModelLoaded | None = None
         self._loading: Job | None = None
         self._load_failed = False
@@ -51,7 +54,7 @@ class ChatPage(QWidget):
         self.inspector = Inspector()
         self._stack = place_parts(self)
         self._connect()
-        self.header.picker.set_model(self._model, _short(self._model))
+        self.header.picker.set_model(self.model, _short(self.model))
         self.inspector.show_settings(self._system_prompt, self._sampling)
         self.inspector.hide()
         self._refresh_list()
@@ -65,7 +68,7 @@ class ChatPage(QWidget):
 
     def load(self, model: str) -> None:
         """Have this model answer from now on."""
-        self._model = model
+        self.model = model
         self.header.picker.set_model(model, _short(model))
         self.header.show_progress(Progress("Starting the engine", 0))
         self.loaded = None
@@ -110,6 +113,16 @@ class ChatPage(QWidget):
         self._refresh_list()
         self.composer.setFocus()
 
+    def begin_with(self, question: str, answer: str, system_prompt: str, model: str) -> None:
+        """Begin a conversation that goes on from an answer which was given elsewhere."""
+        store = self._desk.store
+        sampling = self._desk.settings.sampling
+        begun = store.create(model=model, system_prompt=system_prompt, sampling=sampling).id
+        said = store.add(begun, None, "user", question)
+        store.add(begun, said.id, "assistant", answer, model=model)
+        self.open_conversation(begun)
+        self.composer.setFocus()
+
     def open_conversation(self, conversation: int) -> None:
         """Show a stored conversation."""
         self.inspector.flush()
@@ -127,7 +140,7 @@ class ChatPage(QWidget):
         try:
             if self.conversation is None:
                 self.conversation = store.create(
-                    model=self._model, system_prompt=self._system_prompt, sampling=self._sampling
+                    model=self.model, system_prompt=self._system_prompt, sampling=self._sampling
                 ).id
             said = store.add(self.conversation, store.get(self.conversation).leaf, "user", text)
         except UserError as error:
@@ -204,8 +217,8 @@ class ChatPage(QWidget):
 
     def _on_loaded(self, model: ModelLoaded) -> None:
         self.loaded = model
-        self.header.picker.set_model(self._model, model.name.rsplit("/", 1)[-1])
-        self.header.show_model(model)
+        self.header.picker.set_model(self.model, model.name.rsplit("/", 1)[-1])
+        self.header.show_model(model, trains=self.model.startswith("run:"))
         self.welcome.show_model(model)
         self.composer.set_model(model.name.rsplit("/", 1)[-1])
 
@@ -229,7 +242,7 @@ class ChatPage(QWidget):
         if exchange.conversation == self.conversation:
             self.composer.set_answering(False)
         if self.loaded is not None:
-            self.header.show_model(self.loaded)
+            self.header.show_model(self.loaded, trains=self.model.startswith("run:"))
         elif isinstance(ending, Failed):
             self.header.show_failure()
         message = self._desk.store.ancestors(exchange.message)[-1]
@@ -249,9 +262,9 @@ class ChatPage(QWidget):
 
     def _answer(self, said: Message) -> None:
         store = self._desk.store
-        answer = store.add(said.conversation, said.id, "assistant", "", model=self._model, state="writing")
+        answer = store.add(said.conversation, said.id, "assistant", "", model=self.model, state="writing")
         self.transcript.add(answer)
-        exchange = Exchange(self._desk, said.conversation, answer.id, self._model, self._sampling)
+        exchange = Exchange(self._desk, said.conversation, answer.id, self.model, self._sampling)
         self._exchanges[said.conversation] = exchange
         exchange.reading.connect(lambda done, total: self._relay(exchange, "set_reading", done, total))
         exchange.written.connect(lambda text: self._relay(exchange, "append", text))
@@ -289,7 +302,7 @@ class ChatPage(QWidget):
     def _say_what_works(self) -> None:
         """Name for the status bar what runs on this page's behalf."""
         if self._loading is not None:
-            self.working.emit(tr("Loading {model}", model=_short(self._model)))
+            self.working.emit(tr("Loading {model}", model=_short(self.model)))
         else:
             self.working.emit(tr("Answering") if self._exchanges else "")
 

@@ -13,7 +13,8 @@ from engine.events import ConversionPlanned
 from gui import theme
 from gui.convert.presets import CUSTOM, FOUR, KEPT, PRESETS, QUANTISED_PRESETS, Preset, PresetCards
 from gui.convert.words import is_quantised
-from gui.form import Disclosure, Form
+from gui.disclosure import Disclosure
+from gui.form import Form
 from gui.text import size, tr
 
 _NUMBERS = ("quantize", "bits", "group_size", "mode", "recipe", "dtype")

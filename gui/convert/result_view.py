@@ -13,7 +13,7 @@ from gui.convert import words as say
 from gui.convert.conversion import Conversion
 from gui.convert.quality_panel import QualityPanel
 from gui.desk import Desk
-from gui.form import Disclosure
+from gui.disclosure import Disclosure
 from gui.parts import Card, FactsCard, Pane, PathLabel, WarningCard, button, words
 from gui.text import duration, number, parameters, short_path, size, tr
 

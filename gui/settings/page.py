@@ -26,7 +26,8 @@ class SettingsPage(QWidget):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self.form = Form(settings)
+        # The list of runs keeps its folders itself.
+        self.form = Form(settings, exclude={"run_folders"})
         self.form.changed.connect(self.changed)
         self._question: QMessageBox | None = None
 

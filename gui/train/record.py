@@ -20,6 +20,7 @@ from engine.training_events import (
     CheckpointSaved,
     Evaluated,
     SettingChanged,
+    TrainingFailed,
     TrainingFinished,
     TrainingPlanned,
     TrainingStarted,
@@ -172,7 +173,7 @@ class Record(QObject):
         self.starts: list[TrainingStarted] = []
         self.notes: list[str] = []
         self.plan: TrainingPlanned | None = None
-        self.ending: TrainingFinished | TrainingStopped | None = None
+        self.ending: TrainingFinished | TrainingStopped | TrainingFailed | None = None
         self.unknown = 0
 
     def _on_events(self, events: tuple[Event, ...]) -> None:
@@ -221,7 +222,7 @@ class Record(QObject):
                 self.ending = None
             case TrainingPlanned():
                 self.plan = event
-            case TrainingFinished() | TrainingStopped():
+            case TrainingFinished() | TrainingStopped() | TrainingFailed():
                 self.ending = event
             case Note():
                 self.notes.append(event.text)

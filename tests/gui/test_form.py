@@ -232,15 +232,43 @@ def test_a_rule_between_fields_is_told_and_kept(qtbot: QtBot) -> None:
 
 
 def test_advanced_fields_are_folded_away(everything: Bench, qtbot: QtBot) -> None:
-    """One click or key shows them."""
-    rare = everything.find(NumberBox, "Rare")
-    assert not rare.isVisible()
+    """One click or key shows them; until then they are not even made."""
+    assert "Rare" not in [box.accessibleName() for box in everything.form.findChildren(NumberBox)]
     (fold,) = [button for button in everything.form.findChildren(QToolButton) if button.text() == "Advanced"]
     fold.setFocus()
     qtbot.keyClick(fold, Qt.Key.Key_Space)
+    rare = everything.find(NumberBox, "Rare")
     assert rare.isVisible()
+    retype(qtbot, rare, "4")
+    assert everything.emitted[-1].rare == 4
+    assert fold.text() == "Advanced · 1 changed"
     qtbot.mouseClick(fold, Qt.MouseButton.LeftButton)
     assert not rare.isVisible()
+
+
+def test_what_is_folded_away_can_be_set_and_found(everything: Bench) -> None:
+    """A value given from outside is there when the rows are made, and a search opens what it finds."""
+    form = everything.form
+    form.set_settings(Everything(rare=5))
+    form.enable(["rare"], False)
+    assert form.search("rare") == 1
+    rare = everything.find(NumberBox, "Rare")
+    assert (rare.isVisible(), rare.text(), rare.isEnabled()) == (True, "5", False)
+    assert not everything.find(NumberBox, "Count").isVisible()
+    assert form.search("How far a STEP") == 1  # the help of a field counts
+    assert everything.find(NumberBox, "Learning rate").isVisible()
+    assert not rare.isVisible()
+    assert form.search("nothing of this") == 0
+    assert form.search("") == len(Everything.model_fields)
+    assert everything.find(NumberBox, "Count").isVisible()
+    assert not rare.isVisible()  # closed again, as the person left it
+
+
+def test_a_reset_goes_back_to_the_defaults_it_was_given(everything: Bench) -> None:
+    everything.form.set_defaults(Everything(count=9))
+    assert everything.resets() == ["Count"]
+    everything.form.reset()
+    assert everything.form.settings() == Everything(count=9)
 
 
 def test_groups_and_models_inside_have_titles(everything: Bench) -> None:

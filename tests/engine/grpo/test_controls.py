@@ -285,6 +285,19 @@ def test_a_change_does_not_come_to_life_again(tmp_path: Path) -> None:
     assert rates(folder)[3] == rates(tmp_path / "plain")[3]
 
 
+def test_rules_to_end_early_change_while_it_trains(tmp_path: Path) -> None:
+    """Two evaluations without a rise end it, as a rule that was given when it was half way."""
+    config = tiny(tmp_path, **PLAIN | {"max_steps": 12, "eval_steps": 1, "eval_samples": 10, "learning_rate": 1e-9})
+    said = told(config, {2: [Command("set", "early_stop_patience", 2)]})
+    assert only(said, SettingChanged) == [SettingChanged(2, "early_stop_patience", 0, 2)]
+    assert last(said).reason == "no progress"
+    assert last(said).step < 12
+    newest, _ = checkpoint.latest(tmp_path / "run" / "checkpoints")
+    assert newest is not None
+    kept = applied(config, checkpoint.load(newest).state["changes"]).early_stop_patience
+    assert (kept, type(kept)) == (2, int)
+
+
 def test_a_reference_that_is_not_there_any_more_changes_nothing(plain: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(Path(__file__).parents[3] / "resources" / "starter", model)

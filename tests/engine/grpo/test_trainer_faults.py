@@ -13,8 +13,9 @@ from engine.errors import UserError
 from engine.events import Event, Progress
 from engine.grpo import checkpoint, config_file, forecast, policy, trainer
 from engine.grpo.settings import TrainConfig
-from engine.training_events import StepFinished, TrainingFinished, TrainingPlanned
+from engine.training_events import StepFinished, TrainingFailed, TrainingFinished, TrainingPlanned, TrainingStarted
 from tests.engine.grpo.runs import last, only, reward_file, rows, run, tiny
+from tests.engine.grpo.test_resume import record, right_after, stop_at
 
 
 def fault_of(kind: str, folder: Path) -> dict[str, Any]:
@@ -138,6 +139,12 @@ def test_a_policy_that_runs_away_is_stopped(
     assert newest.name == f"{done:06}"
     assert not notes
     assert str(newest) in raised.value.why
+    end = record(tmp_path / "run")[-1]
+    assert isinstance(end, TrainingFailed)
+    assert (end.what, end.why, end.fault) == (raised.value.what, raised.value.why, "input")
+    # Going on takes it back.
+    stop_at(trainer.train(config.model_copy(update={"max_kl": 0.0}), tmp_path / "run"), right_after(TrainingStarted, 1))
+    assert not only(record(tmp_path / "run"), TrainingFailed)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")

@@ -1,0 +1,1 @@
+"""Base and checkpoint side by side: one prompt, two answers."""

@@ -1,0 +1,74 @@
+"""The settings of the run that is being put together, and where they came from. Knows no widget and no file."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from PySide6.QtCore import QObject, Signal
+
+from engine.grpo.settings import TrainConfig
+
+
+class Origin(NamedTuple):
+    """Settings as they were before a person changed any, and the name of where they came from."""
+
+    config: TrainConfig
+    name: str
+
+
+class Draft(QObject):
+    """One for the life of the view.
+
+    Attributes:
+        config: the settings as they stand, always valid.
+        origin: what they began as, None before anything was chosen.
+        put_aside: what a person had changed when another beginning was chosen, None where nothing was.
+    """
+
+    began = Signal()  # from other settings
+    changed = Signal()  # one or more of them, also with `began`
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.config = TrainConfig()
+        self.origin: Origin | None = None
+        self.put_aside: tuple[TrainConfig, Origin] | None = None
+
+    @property
+    def touched(self) -> bool:
+        """Whether a person changed anything."""
+        return self.origin is not None and self.config != self.origin.config
+
+    def begin(self, config: TrainConfig, name: str) -> None:
+        """Begin with these settings; what was changed before is put aside."""
+        if self.touched and self.origin is not None:
+            self.put_aside = (self.config, self.origin)
+        else:
+            self.put_aside = None
+        self._become(config, Origin(config, name))
+
+    def bring_back(self) -> None:
+        """Go on with what was put aside."""
+        if self.put_aside is not None:
+            config, origin = self.put_aside
+            self.put_aside = None
+            self._become(config, origin)
+
+    def change(self, values: dict[str, Any]) -> None:
+        """Give some settings other values.
+
+        Raises:
+            pydantic.ValidationError: they are not valid.
+        """
+        self.take(TrainConfig.model_validate(dict(self.config) | values))
+
+    def take(self, config: TrainConfig) -> None:
+        """Have these settings, of the same origin."""
+        if config != self.config:
+            self.config = config
+            self.changed.emit()
+
+    def _become(self, config: TrainConfig, origin: Origin) -> None:
+        self.config, self.origin = config, origin
+        self.began.emit()
+        self.changed.emit()

@@ -1,0 +1,123 @@
+"""What is to be said of one run: how it stands, what is odd about it, what changed meanwhile. Knows no widget."""
+
+from __future__ import annotations
+
+import math
+
+from engine.run_events import RunFound
+from gui.fields import Facts
+from gui.text import duration, number, parameters, tr
+from gui.train.record import Record
+from gui.train.runs import words
+from gui.train.runs.settings_table import facts, shown
+
+_ENDS = {
+    "finished": "It is finished: all of its {steps} steps are done.",
+    "target reached": "It reached the accuracy it was to reach, after {step} of {steps} steps.",
+    "no progress": "It ended after {step} of {steps} steps, because it did not answer more questions right any more.",
+    "reward fell": "It ended after {step} of {steps} steps, because its reward fell far below its best.",
+    "stopped": "It was stopped after {step} of {steps} steps, and can go on from there.",
+    "failed": "An error ended it after {step} of {steps} steps. It can go on from its last checkpoint.",
+    "unreadable": "What it recorded cannot be read.",
+}
+_DIED = (
+    "Its process ended unexpectedly after {step} of {steps} steps: it crashed, was killed, or the computer went off."
+)
+_TRAINED = {
+    "full": "all weights",
+    "lora": "adapters (lora)",
+    "dora": "adapters (dora)",
+}
+
+
+def standing(run: RunFound, here: bool) -> str:
+    """How a run stands, in sentences; `here`: it trains in this window."""
+    counted = {"step": number(run.step), "steps": number(run.steps)}
+    if run.status == "training":
+        said = tr("It trains: {step} of {steps} steps are done.", **counted) if run.steps else tr("It begins to train.")
+        other = tr("Another process trains it. It is followed here as it goes.")
+        return said if here else f"{said} {other}"
+    if run.status == "paused":
+        return tr("It is paused after {step} of {steps} steps, and its model stays in memory.", **counted)
+    if run.status == "interrupted":
+        if not run.steps:
+            return tr("Its process ended before it trained. It can begin anew.")
+        step = number(run.checkpoints[-1]) if run.checkpoints else ""
+        on = tr("It can go on from its last checkpoint, of step {step}.", step=step)
+        anew = tr("It saved no checkpoint yet, so it would begin anew.")
+        return f"{tr(_DIED, **counted)} {on if run.checkpoints else anew}"
+    return tr(_ENDS[run.status], **counted)
+
+
+def success(run: RunFound) -> str:
+    """What became of the held-out questions; "" where nobody asked them."""
+    before, now = run.accuracy_before, run.accuracy
+    if before is not None and now is not None:
+        return tr(
+            "It answered {before} of the held-out questions right before the training, and {now} at the latest test.",
+            before=words.percent(before),
+            now=words.percent(now),
+        )
+    if (share := before if now is None else now) is not None:
+        return tr("It answered {share} of the held-out questions right.", share=words.percent(share))
+    return ""
+
+
+def oddities(run: RunFound | None, record: Record | None) -> tuple[str, ...]:
+    """What a person should know before trusting what is shown; nothing of it means a loss."""
+    said = [tr(sentence) for sentence in run.problem.splitlines()] if run is not None else []
+    if record is None:
+        return tuple(said)
+    # A process that lives is just writing that line.
+    if record.torn and not record.live:
+        cut = tr("The last line of its record is cut off: the process died while writing it.")
+        said.append(f"{cut} {tr('Nothing before it is lost.')}")
+    if record.unknown == 1:
+        said.append(tr("One line of its record comes from a newer version of the program, and is not shown."))
+    elif record.unknown:
+        count = number(record.unknown)
+        said.append(
+            tr("{count} lines of its record come from a newer version of the program, and are not shown.", count=count)
+        )
+    return tuple(said)
+
+
+def trained(record: Record | None) -> str:
+    """What part of the model is trained; "" where the record does not say."""
+    if record is None or not record.starts:
+        return ""
+    start = record.starts[-1]
+    kind = tr(_TRAINED.get(start.train_type, start.train_type))
+    return tr("{kind}: {count} numbers", kind=kind, count=parameters(start.trainable))
+
+
+def time_taken(record: Record | None) -> str:
+    """How long it trained, without evaluations and pauses; "" where nothing was trained."""
+    if record is None or not len(record):
+        return ""
+    elapsed = float(record.column("elapsed")[-1])
+    return "" if math.isnan(elapsed) else duration(elapsed)
+
+
+def happened(record: Record | None) -> list[tuple[str, str]]:
+    """What a person changed while it trained, and what the run had to say: when, and what."""
+    if record is None:
+        return []
+    changes = [
+        (
+            tr("After step {step}", step=number(change.step)),
+            tr(
+                "{setting}: {before} → {after}",
+                setting=_title(change.name),
+                before=shown(change.name, change.before),
+                after=shown(change.name, change.after),
+            ),
+        )
+        for change in record.changes
+    ]
+    return changes + [("", tr(note)) for note in dict.fromkeys(record.notes)]
+
+
+def _title(name: str) -> str:
+    told: Facts = facts(name)
+    return told.title
