@@ -27,8 +27,8 @@ FILE = "events.jsonl"
 _STEP = b'{"event": "step_finished"'
 # Small enough that nobody else waits long for the interpreter while a block is parsed.
 _BLOCK = 64 * 1024
-# Seconds in which a thread that waits for the interpreter gets it, the window's above all.
-_BREATH = 0.00005
+BREATH = 0.00005
+"""Seconds in which a thread that waits for the interpreter gets it, the window's above all."""
 _MARK_BYTES = 512
 _FIGURES = tuple(field.name for field in dataclasses.fields(StepFinished) if field.name not in {"rewards", "rows"})
 
@@ -61,7 +61,7 @@ def read(folder: Path, place: int = 0, mark: str = "") -> Iterator[Event]:
                 if end:
                     unknown += yield from _said(whole.split(b"\n"))
                     place = lines.tell() - len(torn)
-                time.sleep(_BREATH)
+                time.sleep(BREATH)
             yield RecordRead(place, _mark(lines, place), len(torn), unknown, is_live(folder, file))
     except FileNotFoundError as error:
         if not folder.is_dir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -11,14 +12,19 @@ from typing import IO, Any
 from engine import errors
 from engine.events import Event, Progress
 from engine.monitor import samples
-from engine.monitor.record import gone
+from engine.monitor.record import BREATH, gone
 from engine.run_events import SampleFound
 
-_PROGRESS = 8  # blocks
+_PROGRESS = 32  # blocks
 _AROUND = 60  # characters of an excerpt at each side of what was found
 # What stands in a line as it is; anything else may be written as an escape.
 _PLAIN = re.compile(r'[^"\\\x00-\x1f\x7f-\x9f\ud800-\udfff]+')
 _FIRST_IDEOGRAPH = "\u2e80"
+# The signs that are not ASCII and become ASCII by folding: ß, İ, ŉ, ſ, ǰ, ẖ to ẚ, ẞ, the sign of Kelvin, ligatures.
+_FOLDING = re.compile(
+    rb"\xc3\x9f|\xc4\xb0|\xc5[\x89\xbf]|\xc7\xb0|\xe1\xba[\x96-\x9a\x9e]|\xe2\x84\xaa|\xef\xac[\x80-\x86]"
+)
+_ASCII = bytes(range(128))
 
 
 def search(folder: Path, text: str, limit: int = 200) -> Iterator[Event]:
@@ -64,6 +70,7 @@ def _hits(file: IO[bytes], end: int, wanted: str) -> Iterator[Event]:
                 place -= len(line)
                 if _may_hold(line, part) and (fields := samples.parsed(line)) is not None:
                     yield from _found(fields, place, wanted, steps)
+        time.sleep(BREATH)
         if count % _PROGRESS == 0:
             yield Progress("Searching the completions", end - start, end, "bytes")
 
@@ -111,8 +118,10 @@ def _may_hold(piece: bytes, part: str) -> bool:
         return True  # another program may have written escapes
     if all(sign in "0123456789 " or (sign >= _FIRST_IDEOGRAPH and sign.upper() == sign) for sign in part):
         return part.encode() in piece  # there is no case to look past
-    if piece.isascii():
-        return part.encode() in piece.lower() if part.isascii() else False
+    if part.isascii() and part.encode() in piece.lower():
+        return True
+    if piece.isascii() or (part.isascii() and not _FOLDING.search(piece.translate(None, _ASCII))):
+        return False
     return part in piece.decode("utf-8", "replace").casefold()
 
 

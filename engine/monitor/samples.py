@@ -27,9 +27,9 @@ FILE = "samples.jsonl"
 _STEP = re.compile(rb'\s*\{"step": ?(\d+)[,}]')
 _LONE = re.compile("[\ud800-\udfff]")
 _NEAR = 64 * 1024  # read at once rather than halved once more
-BLOCK = 1024 * 1024
+BLOCK = 256 * 1024
 """How much of the file is looked through at once, in bytes."""
-_PROGRESS = 16  # blocks
+_PROGRESS = 32  # blocks
 
 
 def of_step(folder: Path, step: int = 0) -> Iterator[Event]:

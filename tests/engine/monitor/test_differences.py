@@ -35,10 +35,8 @@ def test_the_parts_are_all_of_the_texts(left: str, right: str) -> None:
     compared = differences.of_texts(left, right)
     assert "".join(text for _, text in compared.left) == left
     assert "".join(text for _, text in compared.right) == right
-    same = [
-        [word for kind, text in side if kind == "same" for word in text.split()]
-        for side in (compared.left, compared.right)
-    ]
+    sides = (compared.left, compared.right)
+    same = ["".join("".join(text for kind, text in side if kind == "same").split()) for side in sides]
     assert same[0] == same[1]
 
 

@@ -105,7 +105,7 @@ def test_blocks_have_no_seams(steps: int, block: int) -> None:
     """However the blocks fall, each step is read once and in its place."""
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(record, "_BLOCK", 900 + block)
-        patch.setattr(record, "_BREATH", 0.0)
+        patch.setattr(record, "BREATH", 0.0)
         write_events(Path(name), *(step(number) for number in range(1, steps + 1)))
         assert read(Path(name)).columns["step"] == list(range(1, steps + 1))
 

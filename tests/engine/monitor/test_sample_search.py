@@ -74,6 +74,7 @@ def test_what_is_there_is_found(wanted: str, before: str, after: str, block: int
         return
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(samples, "BLOCK", block)
+        patch.setattr(sample_search, "BREATH", 0.0)
         write_samples(Path(name), *many_steps([1]), sample_line(step=2, text=text), *many_steps([3]))
         places = {(found.step, found.completion) for found in search(Path(name), wanted)}
     assert (2, 0) in places
@@ -87,6 +88,14 @@ def test_what_is_marked_is_what_was_looked_for(wanted: str, text: str) -> None:
             assert wanted.casefold() in marked(found).casefold()
 
 
+def test_every_sign_that_folds_to_ascii_is_known() -> None:
+    """Among all there are, in this Python's version of Unicode."""
+    signs = [chr(code) for code in range(128, 0x110000) if not 0xD800 <= code < 0xE000]
+    folding = [sign for sign in signs if any(part.isascii() for part in sign.casefold())]
+    assert len(folding) > 10
+    assert [sign for sign in folding if not sample_search._FOLDING.fullmatch(sign.encode())] == []
+
+
 def test_a_long_text_is_cut_around_what_was_found(tmp_path: Path) -> None:
     write_samples(tmp_path, sample_line(text="a" * 5000 + "needle" + "b" * 5000))
     (found,) = search(tmp_path, "NEEDLE")
@@ -96,6 +105,7 @@ def test_a_long_text_is_cut_around_what_was_found(tmp_path: Path) -> None:
 
 def test_a_search_tells_how_far_it_is_and_can_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "BLOCK", 2000)
+    monkeypatch.setattr(sample_search, "_PROGRESS", 4)
     write_samples(tmp_path, *many_steps(range(1, 60)))
     steps = sample_search.search(tmp_path, "nowhere at all")
     assert isinstance(next(steps), Progress)
