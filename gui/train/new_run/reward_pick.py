@@ -69,7 +69,7 @@ class RewardPick(QWidget):
         box = QCheckBox(reward.name.replace("&", "&&"))
         box.setAccessibleDescription(reward.about)
         box.clicked.connect(partial(self._clicked, reward.name))
-        about = words(tr(reward.about) if not reward.line else reward.about, "muted")
+        about = words(tr(reward.about) if not reward.line else reward.about, "caption")
         about.setToolTip(f"<qt>{html.escape(about.text())}</qt>")
         times = QLabel("×")
         times.setProperty("role", "muted")

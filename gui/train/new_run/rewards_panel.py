@@ -40,8 +40,6 @@ class RewardsPanel(Column):
         self.rows.addWidget(_intro(tr("Try them"), tr("Before anything is trained, on a row of the data.")))
         self.rows.addWidget(self.trial_view)
         self.rows.addStretch()
-        self._complaint = words(role="complaint")
-        self._complaint.hide()
         self.pick.edited.connect(self._on_picked)
         self.pick.judged.connect(self._on_judged)
         self.code.opened.connect(self._on_file)
@@ -49,6 +47,7 @@ class RewardsPanel(Column):
         self.trial_view.wanted.connect(self._on_wanted)
         trial.changed.connect(self._on_trial)
         draft.changed.connect(self._on_changed)
+        self._on_changed()
 
     @property
     def valid(self) -> bool:

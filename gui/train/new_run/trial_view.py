@@ -23,6 +23,7 @@ from gui.train.new_run.preview import Preview
 from gui.train.new_run.trial import Trial
 
 LIVE = 3
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _LINES = 6  # of a completion in the table; all of it is in its tooltip
 
 
@@ -141,9 +142,11 @@ class _Table(QTableWidget):
         self.setRowCount(len(scored))
         self.setHorizontalHeaderLabels([tr("Completion"), *names, tr("Sum")])
         header = self.horizontalHeader()
+        header.setDefaultAlignment(_RIGHT)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        if (first := self.horizontalHeaderItem(0)) is not None:
+            first.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         for row, one in enumerate(scored):
             kind = tr("live") if one.live else tr("your text")
             text = QTableWidgetItem(_first_lines(one.completion))
@@ -165,6 +168,8 @@ class _Table(QTableWidget):
     def _fit(self) -> None:
         """Be as high as the rows are: the page scrolls, not the table."""
         self.resizeRowsToContents()
+        for row in range(self.rowCount()):
+            self.setRowHeight(row, self.rowHeight(row) + theme.SMALL)
         rows = sum(self.rowHeight(row) for row in range(self.rowCount()))
         bar = self.horizontalScrollBar()
         room = bar.height() if bar.maximum() else 0
@@ -173,7 +178,7 @@ class _Table(QTableWidget):
 
 def _cell(text: str) -> QTableWidgetItem:
     cell = QTableWidgetItem(text)
-    cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    cell.setTextAlignment(_RIGHT)
     return cell
 
 
