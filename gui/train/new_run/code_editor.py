@@ -52,12 +52,11 @@ class CodeEditor(QPlainTextEdit):
         self.mark_fault(0)
         self._read()
 
-    def mark_fault(self, line: int) -> None:
-        """Mark a line, counted from 1, as faulty and bring it into view; 0 takes the mark away."""
-        moved = line and line != self.fault
+    def mark_fault(self, line: int, *, reveal: bool = False) -> None:
+        """Mark a line, counted from 1, as faulty, and put the cursor there to `reveal` it; 0 takes the mark away."""
         self.fault = line
         self._mark()
-        if moved:
+        if reveal and line:
             block = self.document().findBlockByNumber(line - 1)
             if block.isValid():
                 self.setTextCursor(QTextCursor(block))

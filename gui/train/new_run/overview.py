@@ -154,7 +154,8 @@ class Overview(Column):
 
     def _show(self) -> None:
         draft, config = self._draft, self._draft.config
-        self.name.set_text(config.run_name)
+        if self.name.text().strip() != config.run_name:
+            self.name.set_text(config.run_name)
         self._lines["model"].text.setText(_model(config))
         self._lines["data"].text.setText(
             short_path(config.dataset) if config.dataset.startswith("/") else config.dataset

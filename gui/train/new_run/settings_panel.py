@@ -139,6 +139,7 @@ class SettingsPanel(QWidget):
             column.addWidget(self._rewards, 0, Qt.AlignmentFlag.AlignLeft)
         self._holders[group] = holder
         self._column.rows.insertWidget(self._column.rows.count() - 1, holder)
+        holder.show()
         if self.search.text():
             self._search_in(group)
 
