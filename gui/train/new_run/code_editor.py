@@ -35,6 +35,8 @@ class CodeEditor(QPlainTextEdit):
         self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.setFont(theme.code_font())
         self.setTabStopDistance(4 * self.fontMetrics().horizontalAdvance(" "))
+        # Between two scroll bars a field of text would draw a field.
+        self.setCornerWidget(QWidget())
         self.fault = 0
         self._lines: list[highlight.Line] = []
         self._numbers = _Numbers(self)

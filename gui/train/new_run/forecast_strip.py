@@ -24,6 +24,7 @@ _EXPLAINED = (
 
 # Where the recipes for models of a person's own expect them; no name on the Hub.
 _CONVERTED = "models/"
+_LONGEST = 60  # characters of a model's name
 
 
 def _said(sentence: str) -> str:
@@ -160,7 +161,9 @@ class ForecastStrip(QWidget):
             about = tr("What the run needs is told once it is here.")
         else:
             about = tr("Choose a model that is here, or name one on Hugging Face as owner/model.")
-        self._say(tr("{name} is not on this computer", name=plan.model), about)
+        # Of a path its end says most.
+        name = plan.model if len(plan.model) <= _LONGEST else f"…{plan.model[-_LONGEST:]}"
+        self._say(tr("{name} is not on this computer", name=name), about)
 
     def _show_download(self) -> None:
         download = self._download

@@ -21,6 +21,7 @@ from gui.train.new_run.column import Column
 from gui.train.new_run.draft import Draft
 from gui.train.new_run.recipes import RECIPES, RecipeCards
 
+_LONGEST = 70  # characters of a path
 TITLES = {recipe.name: recipe.title for recipe in RECIPES}
 
 
@@ -198,7 +199,9 @@ def _model(config: TrainConfig) -> str:
 
 
 def _place(name: str) -> str:
-    return short_path(name) if name.startswith("/") else name
+    """A name, or a path without its middle where it is long."""
+    path = short_path(name) if name.startswith("/") else name
+    return path if len(path) <= _LONGEST else f"{path[: _LONGEST // 3]}…{path[-_LONGEST // 2 :]}"
 
 
 def _rewards(config: TrainConfig) -> str:

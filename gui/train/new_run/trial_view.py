@@ -24,6 +24,7 @@ from gui.train.new_run.trial import Trial
 
 LIVE = 3
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+_NARROWEST = 200  # pixels of the column of texts, however many rewards there are
 _LINES = 6  # of a completion in the table; all of it is in its tooltip
 
 
@@ -110,7 +111,7 @@ class TrialView(Card):
         self.failure.setVisible(trial.failure is not None)
         if trial.failure is not None:
             self.failure.show_failure(trial.failure)
-        self.faults.show_sentences(tuple(_said(fault) for fault in trial.faults))
+        self.faults.show_sentences(tuple(map(_said, trial.faults)))
         self.table.show_scores(trial.scored, tuple(fault.reward for fault in trial.faults))
         self._update()
 
@@ -144,7 +145,7 @@ class _Table(QTableWidget):
         header = self.horizontalHeader()
         header.setDefaultAlignment(_RIGHT)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
         if (first := self.horizontalHeaderItem(0)) is not None:
             first.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         for row, one in enumerate(scored):
@@ -167,6 +168,8 @@ class _Table(QTableWidget):
 
     def _fit(self) -> None:
         """Be as high as the rows are: the page scrolls, not the table."""
+        others = sum(self.columnWidth(column) for column in range(1, self.columnCount()))
+        self.setColumnWidth(0, max(_NARROWEST, self.viewport().width() - others))
         self.resizeRowsToContents()
         for row in range(self.rowCount()):
             self.setRowHeight(row, self.rowHeight(row) + theme.SMALL)
@@ -188,7 +191,7 @@ def _figure(score: float | None) -> str:
 
 
 def _said(fault: RewardFault) -> str:
-    return in_window(" ".join(text for text in (fault.what, fault.why, fault.remedy) if text))
+    return "\n".join(in_window(text) for text in (fault.what, fault.why, fault.remedy) if text)
 
 
 def _short(text: str) -> str:

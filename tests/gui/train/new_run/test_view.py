@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QSlider,
+    QTableWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from engine.events import Failed
@@ -15,6 +26,7 @@ from engine.grpo import config_file
 from engine.grpo.settings import TrainConfig
 from engine.run_events import RunFound
 from gui.controls import NumberBox
+from gui.disclosure import Disclosure
 from gui.texts import TextLine
 from gui.train.new_run.view import NewRunView
 from tests.engine.grpo.runs import tiny
@@ -228,3 +240,36 @@ def test_the_name_of_the_overview_and_of_the_form_are_one(qtbot: QtBot, view: Ne
     line = control(view.settings, TextLine, "Name of the run")
     view.draft.change({"run_name": "both"})
     assert (line.text(), view.overview.name.text()) == ("both", "both")
+
+
+def test_every_control_has_a_name_and_can_be_reached_by_keys(qtbot: QtBot, view: NewRunView) -> None:
+    """On all pages, with everything unfolded."""
+    view.settings.build()
+    for fold in view.settings.findChildren(Disclosure):
+        fold.setChecked(True)
+    view.show_page("rewards")
+    view.show_page("data")
+    kinds = (QAbstractButton, QLineEdit, QAbstractSpinBox, QComboBox, QPlainTextEdit, QSlider, QProgressBar)
+    nameless = []
+    for kind in kinds:
+        for one in view.findChildren(kind):
+            # Qt's own, inside of a control that has a name, and what is hidden until there are words for it.
+            inside = isinstance(one.parentWidget(), QAbstractSpinBox | QComboBox | QLineEdit | QTableWidget)
+            words = one.accessibleName() or (one.text() if isinstance(one, QAbstractButton) else "")
+            if not words and not inside and not one.isHidden():
+                nameless.append(f"{type(one).__name__} in {type(one.parentWidget()).__name__}")
+    assert nameless == []
+    unreachable = [
+        one.text() for one in view.findChildren(QAbstractButton) if one.focusPolicy() == Qt.FocusPolicy.NoFocus
+    ]
+    assert [text for text in unreachable if text] == []
+
+
+def test_long_names_do_not_push_the_button_out(qtbot: QtBot, view: NewRunView) -> None:
+    view.resize(544, 480)
+    view.draft.change({"model_name": "/no/" + "deep/" * 60 + "model", "dataset": "/no/" + "deep/" * 60 + "rows.csv"})
+    forecast(qtbot, view)
+    assert view.start.mapTo(view, view.start.rect().bottomRight()).x() < view.width()
+    for page in ("recipe", "settings", "data", "rewards"):
+        view.show_page(page)
+        assert view.minimumSizeHint().width() <= 544, page
