@@ -5,6 +5,7 @@ An editor shows a value and says what the person made of it, valid or not; wheth
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -46,8 +47,8 @@ class Facts:
     high_open: bool
 
     @classmethod
-    def of(cls, name: str, field: FieldInfo) -> Facts:
-        """The facts of a pydantic field."""
+    def of(cls, name: str, field: FieldInfo, model: type[BaseModel] | None = None) -> Facts:
+        """The facts of a pydantic field; its help calls the fields of its model by their titles."""
         kind, optional = field.annotation, False
         if typing.get_origin(kind) in (typing.Union, types.UnionType):
             kinds = [part for part in typing.get_args(kind) if part is not type(None)]
@@ -62,7 +63,7 @@ class Facts:
             kind=kind,
             optional=optional,
             title=tr(field.title or name.replace("_", " ").capitalize()),
-            help=tr(field.description) if field.description else "",
+            help=by_title(tr(field.description), model) if field.description else "",
             extra=dict(extra),
             low=bounds.get("ge", bounds.get("gt")),
             high=bounds.get("le", bounds.get("lt")),
@@ -74,6 +75,11 @@ class Facts:
     def nested(self) -> bool:
         """Whether the field is a settings model itself."""
         return isinstance(self.kind, type) and issubclass(self.kind, BaseModel)
+
+    @property
+    def group(self) -> str:
+        """The name of the group it belongs to, "" for none."""
+        return str(self.extra.get("group", ""))
 
     @property
     def advanced(self) -> bool:
@@ -104,6 +110,17 @@ class Facts:
         noun = tr("a whole number") if self.kind is int else tr("a number")
         what = f"{noun} {span}".strip()
         return tr("Enter {what}, or leave this empty.", what=what) if self.optional else tr("Enter {what}.", what=what)
+
+
+def by_title(text: str, model: type[BaseModel] | None) -> str:
+    """A text in which fields are called by their titles, not by the names that files have for them."""
+    fields = model.model_fields if model is not None else {}
+
+    def title(found: re.Match[str]) -> str:
+        field = fields.get(found[0])
+        return tr("“{title}”", title=tr(field.title)) if field is not None and field.title else found[0]
+
+    return re.sub(r"[a-z]+(?:_[a-z0-9]+)+", title, text)
 
 
 class Editor(QWidget):

@@ -47,7 +47,7 @@ class Form(QWidget):
         super().__init__()
         self._editors = editors or {}
         self._advanced: Disclosure | None = None
-        self._groups: list[tuple[set[str], list[QWidget]]] = []  # the fields of each, and what shows it
+        self._groups: list[tuple[str, QWidget | None, QWidget]] = []  # the name of each, its heading and its rows
         self._settings, self._defaults, self._compact = settings, defaults, compact
         self._cards = not compact and not label_width  # a form inside a form is given its width, and stands in a card
         self.setMaximumWidth(_WIDTH)
@@ -57,7 +57,7 @@ class Form(QWidget):
         self._rows: dict[str, Row] = {}
         self._forms: dict[str, Form] = {}
         fields = type(settings).model_fields.items()
-        self._facts = {name: Facts.of(name, field) for name, field in fields if name not in exclude}
+        self._facts = {name: Facts.of(name, field, type(settings)) for name, field in fields if name not in exclude}
         self._disabled: set[str] = set()
         self._lay_out()
         for name in self._facts:
@@ -99,9 +99,11 @@ class Form(QWidget):
             row.setVisible(name in found)
         for name, form in self._forms.items():
             form.setVisible(name in found)
-        for names, widgets in self._groups:
-            for widget in widgets:
-                widget.setVisible(not found.isdisjoint(names))
+        for title, heading, body in self._groups:
+            here = [facts for facts in self._facts.values() if facts.name in found and facts.group == title]
+            body.setVisible(any(not facts.advanced for facts in here))
+            if heading is not None:
+                heading.setVisible(bool(here))
         return len(found)
 
     @property
@@ -217,25 +219,23 @@ class Form(QWidget):
         groups: dict[str, list[Facts]] = {}
         for facts in self._facts.values():
             if not facts.advanced:
-                groups.setdefault(str(facts.extra.get("group", "")), []).append(facts)
+                groups.setdefault(facts.group, []).append(facts)
         for place, (title, members) in enumerate(groups.items()):
             if place:
                 column.addSpacing(theme.SMALL)
-            widgets: list[QWidget] = (
-                [self._heading(tr(title), "section" if self._compact else "group")] if title else []
-            )
-            widgets.append(self._group(members))
-            for widget in widgets:
-                column.addWidget(widget)
-            self._groups.append(({facts.name for facts in members}, widgets))
+            heading, body = self._heading(tr(title)) if title else None, self._group(members)
+            if heading is not None:
+                column.addWidget(heading)
+            column.addWidget(body)
+            self._groups.append((title, heading, body))
         if any(facts.advanced for facts in self._facts.values()):
-            body = QWidget()
-            QVBoxLayout(body).setContentsMargins(0, 0, 0, 0)
-            self._advanced = Disclosure(tr("Advanced"), body)
+            folded = QWidget()
+            QVBoxLayout(folded).setContentsMargins(0, 0, 0, 0)
+            self._advanced = Disclosure(tr("Advanced"), folded)
             # First of all that is told of it: what is opened is there before it is shown.
             self._advanced.opened.connect(self._unfold)
             column.addWidget(self._advanced, 0, Qt.AlignmentFlag.AlignLeft)
-            column.addWidget(body)
+            column.addWidget(folded)
         column.addStretch()
 
     def _unfold(self) -> None:
@@ -278,7 +278,7 @@ class Form(QWidget):
             line.setProperty("role", "line")
             line.setFixedHeight(1)
             column.addWidget(line)
-        column.addWidget(self._heading(facts.title, "section"))
+        column.addWidget(self._heading(facts.title, inside=True))
         default = self._default(facts.name)
         form = Form(
             getattr(self._settings, facts.name),
@@ -290,10 +290,9 @@ class Form(QWidget):
         self._forms[facts.name] = form
         return form
 
-    @staticmethod
-    def _heading(title: str, role: str) -> QLabel:
+    def _heading(self, title: str, *, inside: bool = False) -> QLabel:
         heading = QLabel(title)
-        heading.setProperty("role", role)
+        heading.setProperty("role", "section" if self._compact or inside else "group")
         return heading
 
 

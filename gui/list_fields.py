@@ -81,7 +81,7 @@ class ManyEditor(Editor):
         self._values = typing.get_args(typing.get_args(facts.kind)[0])
         self._boxes = {value: QCheckBox(label(value, facts)) for value in self._values}
         super().__init__(list(self._boxes.values()), facts)
-        for value, box in self._boxes.items():
+        for box in self._boxes.values():
             box.setAccessibleName(f"{facts.title}: {box.text()}")
             box.clicked.connect(self._clicked)
             box.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)

@@ -11,6 +11,8 @@ from pydantic import Field, model_validator
 
 from engine.grpo.task_settings import TaskSettings, detail, setting
 
+_LOSSES = {"grpo": "GRPO", "bnpo": "BNPO", "dr_grpo": "Dr. GRPO", "dapo": "DAPO", "gspo": "GSPO", "cispo": "CISPO"}
+
 
 class TrainConfig(TaskSettings):
     """A training run from its model to its last checkpoint."""
@@ -107,7 +109,11 @@ class TrainConfig(TaskSettings):
         1, "Updates per rollout", "How often the weights change on the same completions.", "Update", ge=1, le=64
     )
     loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "gspo", "cispo"] = setting(
-        "dapo", "Loss", "How the loss of tokens is put together; dapo averages over all tokens of a step.", "Update"
+        "dapo",
+        "Loss",
+        "How the loss of tokens is put together; dapo averages over all tokens of a step.",
+        "Update",
+        labels=_LOSSES,
     )
     importance_sampling_level: Literal["token", "sequence"] = detail(
         "token",
@@ -315,7 +321,11 @@ class TrainConfig(TaskSettings):
     )
     fuse: bool = setting(False, "Write a whole model", "Merge the adapters into the model at the end.", "Kept")
     report_to: tuple[Literal["tensorboard", "wandb"], ...] = detail(
-        (), "Also report to", "tensorboard, wandb or both; each needs its package.", "Kept"
+        (),
+        "Also report to",
+        "tensorboard, wandb or both; each needs its package.",
+        "Kept",
+        labels={"tensorboard": "TensorBoard", "wandb": "Weights & Biases"},
     )
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ Respond in the following format:
 """What the original project tells the model."""
 
 
-_FOR_FORMS = ("unit", "step", "empty", "multiline", "advanced", "path")
+_FOR_FORMS = ("unit", "step", "empty", "multiline", "advanced", "path", "labels")
 
 
 def setting(default: Any, title: str, description: str, group: str, **rest: Any) -> Any:
@@ -79,6 +79,7 @@ class TaskSettings(BaseModel):
         "What is trained",
         "Adapters (lora, dora) or all weights (full); auto takes lora on a quantised model and full otherwise.",
         "Weights",
+        labels={"auto": "Automatic", "lora": "Adapters (LoRA)", "dora": "Adapters (DoRA)", "full": "All weights"},
     )
     lora_rank: int = setting(8, "Adapter rank", "The width of each adapter.", "Weights", ge=1, le=1024)
     lora_scale: float = detail(

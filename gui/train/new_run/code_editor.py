@@ -35,6 +35,8 @@ class CodeEditor(QPlainTextEdit):
         self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.setFont(theme.code_font())
         self.setTabStopDistance(4 * self.fontMetrics().horizontalAdvance(" "))
+        # Between two scroll bars a field of text would draw a field.
+        self.setCornerWidget(QWidget())
         self.fault = 0
         self._lines: list[highlight.Line] = []
         self._numbers = _Numbers(self)
@@ -52,12 +54,11 @@ class CodeEditor(QPlainTextEdit):
         self.mark_fault(0)
         self._read()
 
-    def mark_fault(self, line: int) -> None:
-        """Mark a line, counted from 1, as faulty and bring it into view; 0 takes the mark away."""
-        moved = line and line != self.fault
+    def mark_fault(self, line: int, *, reveal: bool = False) -> None:
+        """Mark a line, counted from 1, as faulty, and put the cursor there to `reveal` it; 0 takes the mark away."""
         self.fault = line
         self._mark()
-        if moved:
+        if reveal and line:
             block = self.document().findBlockByNumber(line - 1)
             if block.isValid():
                 self.setTextCursor(QTextCursor(block))

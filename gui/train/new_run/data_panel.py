@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QWidget
 
@@ -42,6 +45,9 @@ class DataPanel(Column):
             self.rows.addWidget(widget)
         self.rows.addStretch()
         self.cards: list[QWidget] = []
+        self._to_come: list[Callable[[], QWidget]] = []
+        self._filling = QTimer(self, interval=0)
+        self._filling.timeout.connect(self._fill_next)
         draft.changed.connect(self._ask)
         preview.changed.connect(self._show)
         self._show()
@@ -81,7 +87,7 @@ class DataPanel(Column):
             self.about.setText(f"{stage}…")
         elif preview.rows:
             self.about.setText(
-                tr("The first rows of the run, as the model reads them. Pale marks are the model's own signs.")
+                tr("The first rows of the run, as the model reads them. Pale marks are its special tokens.")
             )
         else:
             self.about.setText("")
@@ -93,14 +99,23 @@ class DataPanel(Column):
             card.deleteLater()
         self.cards = []
         limit = self._draft.config.max_prompt_length
+        rows = self._preview.training_rows
         held_out = [row for row in self._preview.rows if row.held_out]
-        shown: list[QWidget] = [PromptCard(row, limit) for row in self._preview.training_rows]
-        long = sum(row.too_long for row in self._preview.training_rows)
-        if long and long == len(self._preview.training_rows):
-            shown.insert(0, words(tr("All of these {count} rows are too long.", count=number(long)), "complaint"))
+        self._to_come = [partial(PromptCard, row, limit) for row in rows]
+        if rows and all(row.too_long for row in rows):
+            sentence = tr("All of these {count} rows are too long.", count=number(len(rows)))
+            self._to_come.insert(0, partial(words, sentence, "complaint"))
         if held_out:
-            shown.append(Rule(tr("Held out: the run is judged by these, and never learns from them")))
-            shown += [PromptCard(row, limit) for row in held_out]
-        for card in shown:
+            title = tr("Held out: the run is judged by these, and never learns from them")
+            self._to_come.append(partial(Rule, title))
+            self._to_come += [partial(PromptCard, row, limit) for row in held_out]
+        self._filling.start()
+
+    def _fill_next(self) -> None:
+        """One card in a turn of the window's loop: a long prompt takes a while to lay out."""
+        if self._to_come:
+            card = self._to_come.pop(0)()
             self.rows.insertWidget(self.rows.count() - 1, card)
-        self.cards = shown
+            self.cards.append(card)
+        else:
+            self._filling.stop()

@@ -34,24 +34,16 @@ class Draft(QObject):
         self.origin: Origin | None = None
         self.put_aside: tuple[TrainConfig, Origin] | None = None
 
-    @property
-    def touched(self) -> bool:
-        """Whether a person changed anything."""
-        return self.origin is not None and self.config != self.origin.config
-
     def begin(self, config: TrainConfig, name: str) -> None:
         """Begin with these settings; what was changed before is put aside."""
-        if self.touched and self.origin is not None:
-            self.put_aside = (self.config, self.origin)
-        else:
-            self.put_aside = None
+        self.put_aside = self._changes() or self.put_aside
         self._become(config, Origin(config, name))
 
     def bring_back(self) -> None:
-        """Go on with what was put aside."""
+        """Go on with what was put aside; what was changed since then takes its place."""
         if self.put_aside is not None:
             config, origin = self.put_aside
-            self.put_aside = None
+            self.put_aside = self._changes()
             self._become(config, origin)
 
     def change(self, values: dict[str, Any]) -> None:
@@ -67,6 +59,11 @@ class Draft(QObject):
         if config != self.config:
             self.config = config
             self.changed.emit()
+
+    def _changes(self) -> tuple[TrainConfig, Origin] | None:
+        """What a person changed, None where they changed nothing."""
+        origin = self.origin
+        return (self.config, origin) if origin is not None and self.config != origin.config else None
 
     def _become(self, config: TrainConfig, origin: Origin) -> None:
         self.config, self.origin = config, origin

@@ -6,8 +6,10 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from engine import library
+from engine.grpo.settings import TrainConfig
 from engine.training_events import TrainingPlanned
 from gui import theme
+from gui.fields import by_title
 from gui.parts import button, words
 from gui.remedies import in_window
 from gui.text import duration, number, size, tr
@@ -22,6 +24,12 @@ _EXPLAINED = (
 
 # Where the recipes for models of a person's own expect them; no name on the Hub.
 _CONVERTED = "models/"
+_LONGEST = 60  # characters of a model's name
+
+
+def _said(sentence: str) -> str:
+    """A sentence of the engine, in which settings are called as they are here."""
+    return by_title(in_window(sentence), TrainConfig)
 
 
 class ForecastStrip(QWidget):
@@ -63,7 +71,7 @@ class ForecastStrip(QWidget):
         if forecast.busy:
             return ""
         if forecast.failure is not None:
-            return in_window(forecast.failure.what)
+            return _said(forecast.failure.what)
         if plan is not None and not plan.parameters:
             return tr("The model is not on this computer yet.")
         if plan is not None and not plan.fits:
@@ -79,7 +87,7 @@ class ForecastStrip(QWidget):
         elif failure is not None and not forecast.busy:
             wrong, self._does = True, "again"
             rest = [failure.why, failure.remedy]
-            self._say(in_window(failure.what), " ".join(in_window(text) for text in rest if text))
+            self._say(_said(failure.what), "\n".join(_said(text) for text in rest if text))
         elif plan is None:
             stage = tr(forecast.stage) if forecast.stage else tr("Looking at what the run will need")
             self._say(f"{stage}…" if forecast.busy else "", "")
@@ -153,7 +161,9 @@ class ForecastStrip(QWidget):
             about = tr("What the run needs is told once it is here.")
         else:
             about = tr("Choose a model that is here, or name one on Hugging Face as owner/model.")
-        self._say(tr("{name} is not on this computer", name=plan.model), about)
+        # Of a path its end says most.
+        name = plan.model if len(plan.model) <= _LONGEST else f"…{plan.model[-_LONGEST:]}"
+        self._say(tr("{name} is not on this computer", name=name), about)
 
     def _show_download(self) -> None:
         download = self._download

@@ -18,14 +18,14 @@ class Reward(NamedTuple):
 BUILT_IN = (
     Reward("accuracy", "1 where the answer in its tags is right"),
     Reward("correctness", "2 where the answer in its tags is right"),
-    Reward("math_equivalence", "1 where the answer is mathematically equal to the right one: 1/2 and 0.5"),
+    Reward("math_equivalence", "1 where the answer equals the right one, as 1/2 does 0.5"),
     Reward("integer", "0.5 where the answer is a whole number"),
-    Reward("strict_format", "0.5 for one reasoning block, then one answer block, and nothing else"),
-    Reward("soft_format", "0.5 for a reasoning block with an answer block behind it, anywhere"),
-    Reward("xml_count", "up to 0.5: a part for each tag that stands there exactly once"),
-    Reward("length", "1 for short completions, falling to 0 at twice the length to stay under"),
-    Reward("repetition", "0 down to -1 for words that come again and again"),
-    Reward("reasoning_gym", "up to 1: the own judge of a reasoning-gym task"),
+    Reward("strict_format", "0.5 for a reasoning and an answer block, and nothing else"),
+    Reward("soft_format", "0.5 for a reasoning block and an answer block anywhere"),
+    Reward("xml_count", "up to 0.5: a part for each tag that is there exactly once"),
+    Reward("length", "1 for short completions, less and less for long ones"),
+    Reward("repetition", "0, down to -1 for words that come again and again"),
+    Reward("reasoning_gym", "up to 1: what a puzzle of reasoning-gym says itself"),
 )
 
 TEMPLATE = '''\

@@ -10,6 +10,8 @@ from engine.training_events import TrainingPlanned
 from gui import theme
 from gui.text import size, tr
 
+_VISIBLE = 2.0  # pixels that even the smallest part has
+
 
 def parts(plan: TrainingPlanned) -> list[tuple[str, int]]:
     """What the peak is made of, each with its bytes; what has no name of its own comes last."""
@@ -64,7 +66,7 @@ class MemoryBar(QWidget):
         whole, left = max(plan.available, plan.peak), 0.0
         shown = parts(plan)
         for place, (_name, bytes_) in enumerate(shown):
-            width = self.width() * bytes_ / whole
+            width = max(self.width() * bytes_ / whole, _VISIBLE)
             colour = QColor(colours.accent if plan.fits else colours.error)
             colour.setAlphaF(1.0 - 0.75 * place / len(shown))
             painter.fillRect(QRectF(left, 0, max(0.0, width - 1), self.height()), colour)

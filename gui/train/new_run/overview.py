@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QMenu, QPushButton, QWidget
 
 from engine.events import Failed
 from engine.grpo.settings import TrainConfig
@@ -14,13 +14,14 @@ from engine.run_events import RunFound
 from gui import theme
 from gui.controls import number_text
 from gui.fields import Facts, label
-from gui.parts import FactsCard, FailureCard, button, words
+from gui.parts import Card, FailureCard, button, words
 from gui.text import number, short_path, tr
 from gui.texts import TextLine
 from gui.train.new_run.column import Column
 from gui.train.new_run.draft import Draft
 from gui.train.new_run.recipes import RECIPES, RecipeCards
 
+_LONGEST = 70  # characters of a path
 TITLES = {recipe.name: recipe.title for recipe in RECIPES}
 
 
@@ -60,7 +61,7 @@ class Overview(Column):
         back = button(tr("Bring Them Back"))
         back.clicked.connect(draft.bring_back)
         self._aside = _Line(back)
-        self.facts = FactsCard()
+        self.facts = Card()
         self.name = TextLine(tr("The model's name and a number"))
         self.name.setAccessibleName(tr("Name of the run"))
         self.name.written.connect(self._on_named)
@@ -120,7 +121,12 @@ class Overview(Column):
         self.cards.choose(origin.name if origin else "")
 
     def _make_facts(self) -> dict[str, _Line]:
-        self.facts.add(tr("Name"), self.name)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(theme.LARGE)
+        grid.setVerticalSpacing(theme.TINY)
+        grid.setColumnStretch(1, 1)
+        self.facts.rows.addLayout(grid)
+        self._add_fact(grid, tr("Name"), self.name)
         lines = {}
         for key, title, page, text in (
             ("model", tr("Model"), "settings", tr("Change…")),
@@ -134,15 +140,23 @@ class Overview(Column):
             link.setAccessibleName(f"{title}: {text}")
             link.clicked.connect(partial(self._go, page))
             lines[key] = _Line(link)
-            self.facts.add(title, lines[key])
+            self._add_fact(grid, title, lines[key])
         return lines
+
+    @staticmethod
+    def _add_fact(grid: QGridLayout, title: str, shown: QWidget) -> None:
+        name, row = words(title, "muted"), grid.rowCount()
+        name.setWordWrap(False)
+        grid.addWidget(name, row, 0, Qt.AlignmentFlag.AlignVCenter)
+        grid.addWidget(shown, row, 1)
 
     def _go(self, page: str, _checked: bool = False) -> None:
         self.page_wanted.emit(page)
 
     def _show(self) -> None:
         draft, config = self._draft, self._draft.config
-        self.name.set_text(config.run_name)
+        if self.name.text().strip() != config.run_name:
+            self.name.set_text(config.run_name)
         self._lines["model"].text.setText(_model(config))
         self._lines["data"].text.setText(
             short_path(config.dataset) if config.dataset.startswith("/") else config.dataset
@@ -185,7 +199,9 @@ def _model(config: TrainConfig) -> str:
 
 
 def _place(name: str) -> str:
-    return short_path(name) if name.startswith("/") else name
+    """A name, or a path without its middle where it is long."""
+    path = short_path(name) if name.startswith("/") else name
+    return path if len(path) <= _LONGEST else f"{path[: _LONGEST // 3]}…{path[-_LONGEST // 2 :]}"
 
 
 def _rewards(config: TrainConfig) -> str:

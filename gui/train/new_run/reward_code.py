@@ -11,6 +11,7 @@ from PySide6.QtCore import QIODevice, QSaveFile, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from engine import places
+from engine.errors import UserError
 from gui import theme
 from gui.parts import PathLabel, button, words
 from gui.text import short_path, tr
@@ -27,6 +28,7 @@ class RewardCode(QWidget):
     opened = Signal(str)  # the path of another file, "" for none
     saved = Signal()
     found = Signal()  # the functions may be others now
+    judged = Signal()  # whether all of it is saved may be another answer now
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,11 +72,10 @@ class RewardCode(QWidget):
                 self._show_page(0)
             self._know(())
             return
-        file = places.expand(path)
         self._show_page(1)
-        self.name.set_path(short_path(file))
+        self.name.set_path(short_path(path))
         self.show_fault(None)
-        code, reason = _text(file)
+        code, reason = _text(path)
         if reason:
             self._put("")
             self.editor.setReadOnly(True)
@@ -137,9 +138,9 @@ class RewardCode(QWidget):
         self.saved.emit()
         return True
 
-    def show_fault(self, fault: Fault | None) -> None:
-        """Mark a line, and say what is wrong with it."""
-        self.editor.mark_fault(fault.line if fault else 0)
+    def show_fault(self, fault: Fault | None, *, reveal: bool = False) -> None:
+        """Mark a line, and say what is wrong with it; `reveal` brings it into view."""
+        self.editor.mark_fault(fault.line if fault else 0, reveal=reveal)
         line = tr("Line {number}: {what}", number=fault.line, what=fault.what) if fault and fault.line else ""
         self.fault.setText(line or (fault.what if fault else ""))
         self.fault.setVisible(fault is not None)
@@ -162,6 +163,7 @@ class RewardCode(QWidget):
     def _on_modified(self) -> None:
         self.save_button.setEnabled(self.unsaved)
         self.save_button.setText(tr("Save") if self.path else tr("Save…"))
+        self.judged.emit()
 
     def _show_page(self, page: int) -> None:
         for place, shown in enumerate(self._pages):
@@ -201,12 +203,15 @@ class RewardCode(QWidget):
         return page
 
 
-def _text(file: Path) -> tuple[str, str]:
-    """What is in a file, and why it cannot be read, "" where it can."""
+def _text(path: str) -> tuple[str, str]:
+    """What is in the file of this path, and why it cannot be read, "" where it can."""
     try:
+        file = places.expand(path)
         if file.stat().st_size > _LARGEST:
             return "", tr("It is too large to be a file of rewards.")
         return file.read_text("utf-8-sig"), ""
+    except UserError as error:
+        return "", error.why
     except OSError as error:
         return "", error.strerror or str(error)
     except ValueError:

@@ -10,7 +10,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QWidget
 
 from gui import theme
-from gui.controls import NumberBox, mark
+from gui.controls import NumberBox, mark, read_number
 from gui.parts import words
 from gui.text import tr
 from gui.train.new_run.known_rewards import Reward
@@ -69,7 +69,7 @@ class RewardPick(QWidget):
         box = QCheckBox(reward.name.replace("&", "&&"))
         box.setAccessibleDescription(reward.about)
         box.clicked.connect(partial(self._clicked, reward.name))
-        about = words(tr(reward.about) if not reward.line else reward.about, "muted")
+        about = words(tr(reward.about) if not reward.line else reward.about, "caption")
         about.setToolTip(f"<qt>{html.escape(about.text())}</qt>")
         times = QLabel("×")
         times.setProperty("role", "muted")
@@ -91,7 +91,8 @@ class RewardPick(QWidget):
             chosen = name in self._names
             box.setChecked(chosen)
             weight = self.weights[name]
-            if chosen and name not in self._wrong:
+            # A number that is still being typed, such as 2., stays as it is.
+            if chosen and name not in self._wrong and self._weights[name] != read_number(weight.text(), whole=False):
                 weight.set_number(self._weights[name])
             weight.setVisible(chosen)
             mark(weight, name in self._wrong)
@@ -99,8 +100,8 @@ class RewardPick(QWidget):
             if isinstance(times, QWidget):
                 times.setVisible(chosen)
 
-    def _clicked(self, name: str, chosen: bool) -> None:
-        if chosen:
+    def _clicked(self, name: str) -> None:
+        if self.boxes[name].isChecked():
             self._names = (*self._names, name)
             self._weights.setdefault(name, 1.0)
         else:

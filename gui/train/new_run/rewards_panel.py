@@ -40,15 +40,15 @@ class RewardsPanel(Column):
         self.rows.addWidget(_intro(tr("Try them"), tr("Before anything is trained, on a row of the data.")))
         self.rows.addWidget(self.trial_view)
         self.rows.addStretch()
-        self._complaint = words(role="complaint")
-        self._complaint.hide()
         self.pick.edited.connect(self._on_picked)
-        self.pick.judged.connect(self._on_judged)
+        self.pick.judged.connect(self.judged)
         self.code.opened.connect(self._on_file)
         self.code.found.connect(self._offer)
+        self.code.judged.connect(self.judged)
         self.trial_view.wanted.connect(self._on_wanted)
         trial.changed.connect(self._on_trial)
         draft.changed.connect(self._on_changed)
+        self._on_changed()
 
     @property
     def valid(self) -> bool:
@@ -92,9 +92,6 @@ class RewardsPanel(Column):
     def _on_picked(self, names: tuple[str, ...], weights: tuple[float, ...]) -> None:
         self._draft.change({"rewards": names, "reward_weights": weights})
 
-    def _on_judged(self) -> None:
-        self.judged.emit()
-
     def _on_file(self, path: str) -> None:
         """A new file's functions are wanted; without the file, none of them can be."""
         config = self._draft.config
@@ -124,7 +121,7 @@ class RewardsPanel(Column):
     def _on_trial(self) -> None:
         fault = next((fault for fault in self._trial.faults if fault.line), None)
         if fault is not None:
-            self.code.show_fault(Fault(fault.line, fault.why or fault.what))
+            self.code.show_fault(Fault(fault.line, fault.why or fault.what), reveal=True)
 
 
 def _intro(title: str, about: str) -> QWidget:

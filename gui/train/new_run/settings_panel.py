@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
@@ -17,7 +17,7 @@ from gui import theme
 from gui.form import Form
 from gui.parts import button, words
 from gui.text import tr
-from gui.train.new_run.column import Column, centred
+from gui.train.new_run.column import Centred, Column
 from gui.train.new_run.draft import Draft
 from gui.train.new_run.editors import DatasetEditor, ModelEditor
 from gui.train.new_run.model_list import ModelList
@@ -52,7 +52,7 @@ class SettingsPanel(QWidget):
         self.search.textChanged.connect(self._search)
         self._nothing = words(role="muted")
         self._nothing.hide()
-        self._column = Column(tr("Settings"), 640)
+        self._column = Column(tr("Settings"))
         self._column.rows.setSpacing(theme.LARGE)
         self._column.rows.addWidget(self._nothing)
         self._column.rows.addStretch()
@@ -61,10 +61,14 @@ class SettingsPanel(QWidget):
         page = QVBoxLayout(self)
         page.setContentsMargins(0, theme.MEDIUM, 0, 0)
         page.setSpacing(0)
-        page.addWidget(centred(self.search, 640))
+        page.addWidget(Centred(self.search))
         page.addWidget(self._column, 1)
         self._building = QTimer(self, interval=0)
         self._building.timeout.connect(self._build_next)
+        self._searching = QTimer(self, interval=0)
+        self._searching.timeout.connect(self._search_next)
+        self._unsearched: list[str] = []
+        self._found = 0
         draft.began.connect(self._on_began)
         draft.changed.connect(self._on_changed)
 
@@ -92,6 +96,8 @@ class SettingsPanel(QWidget):
         """Bring a group to the top of the page."""
         self.search.clear()
         self.build()
+        while self._unsearched:
+            self._search_next()
         # The place of what was made just now is known after the next turn.
         QTimer.singleShot(0, self, partial(self._scroll_to, group))
 
@@ -119,6 +125,7 @@ class SettingsPanel(QWidget):
             defaults=origin.config if origin else None,
             editors={"model_name": self._model_editor, "dataset": partial(DatasetEditor, self._pick)},
         )
+        form.setMaximumWidth(16_777_215)  # the column has its own
         form.changed.connect(partial(self._on_edited, group))
         form.judged.connect(self.judged)
         self.forms[group] = form
@@ -129,11 +136,12 @@ class SettingsPanel(QWidget):
             column.setContentsMargins(0, 0, 0, 0)
             column.setSpacing(theme.SMALL)
             column.addWidget(form)
-            column.addWidget(self._rewards)
+            column.addWidget(self._rewards, 0, Qt.AlignmentFlag.AlignLeft)
         self._holders[group] = holder
         self._column.rows.insertWidget(self._column.rows.count() - 1, holder)
+        holder.show()
         if self.search.text():
-            holder.setVisible(bool(form.search(self.search.text())))
+            self._search_in(group)
 
     def _model_editor(self, facts: Any) -> ModelEditor:
         made = ModelEditor(self._models, facts)
@@ -159,10 +167,23 @@ class SettingsPanel(QWidget):
         self.judged.emit()
 
     def _search(self, text: str) -> None:
-        found = 0
-        for group, form in self.forms.items():
-            here = form.search(text)
-            self._holders[group].setVisible(bool(here))
-            found += here
+        self._unsearched = list(GROUPS)
+        self._found = 0
+        self._nothing.hide()
         self._nothing.setText(tr("No setting speaks of “{words}”.", words=text.strip()))
-        self._nothing.setVisible(not found and bool(self.forms))
+        self._column.verticalScrollBar().setValue(0)
+        self._searching.start()
+
+    def _search_next(self) -> None:
+        """Search one group: rows that were folded away are made for it, and that takes a while."""
+        group = self._unsearched.pop(0) if self._unsearched else ""
+        if group in self.forms:
+            self._search_in(group)
+        if not self._unsearched:
+            self._searching.stop()
+            self._nothing.setVisible(not self._found and bool(self.forms))
+
+    def _search_in(self, group: str) -> None:
+        found = self.forms[group].search(self.search.text())
+        self._holders[group].setVisible(bool(found))
+        self._found += found

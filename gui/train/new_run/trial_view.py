@@ -23,6 +23,8 @@ from gui.train.new_run.preview import Preview
 from gui.train.new_run.trial import Trial
 
 LIVE = 3
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+_NARROWEST = 200  # pixels of the column of texts, however many rewards there are
 _LINES = 6  # of a completion in the table; all of it is in its tooltip
 
 
@@ -109,7 +111,7 @@ class TrialView(Card):
         self.failure.setVisible(trial.failure is not None)
         if trial.failure is not None:
             self.failure.show_failure(trial.failure)
-        self.faults.show_sentences(tuple(_said(fault) for fault in trial.faults))
+        self.faults.show_sentences(tuple(map(_said, trial.faults)))
         self.table.show_scores(trial.scored, tuple(fault.reward for fault in trial.faults))
         self._update()
 
@@ -141,9 +143,11 @@ class _Table(QTableWidget):
         self.setRowCount(len(scored))
         self.setHorizontalHeaderLabels([tr("Completion"), *names, tr("Sum")])
         header = self.horizontalHeader()
+        header.setDefaultAlignment(_RIGHT)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
+        if (first := self.horizontalHeaderItem(0)) is not None:
+            first.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         for row, one in enumerate(scored):
             kind = tr("live") if one.live else tr("your text")
             text = QTableWidgetItem(_first_lines(one.completion))
@@ -164,7 +168,11 @@ class _Table(QTableWidget):
 
     def _fit(self) -> None:
         """Be as high as the rows are: the page scrolls, not the table."""
+        others = sum(self.columnWidth(column) for column in range(1, self.columnCount()))
+        self.setColumnWidth(0, max(_NARROWEST, self.viewport().width() - others))
         self.resizeRowsToContents()
+        for row in range(self.rowCount()):
+            self.setRowHeight(row, self.rowHeight(row) + theme.SMALL)
         rows = sum(self.rowHeight(row) for row in range(self.rowCount()))
         bar = self.horizontalScrollBar()
         room = bar.height() if bar.maximum() else 0
@@ -173,7 +181,7 @@ class _Table(QTableWidget):
 
 def _cell(text: str) -> QTableWidgetItem:
     cell = QTableWidgetItem(text)
-    cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    cell.setTextAlignment(_RIGHT)
     return cell
 
 
@@ -183,7 +191,7 @@ def _figure(score: float | None) -> str:
 
 
 def _said(fault: RewardFault) -> str:
-    return in_window(" ".join(text for text in (fault.what, fault.why, fault.remedy) if text))
+    return "\n".join(in_window(text) for text in (fault.what, fault.why, fault.remedy) if text)
 
 
 def _short(text: str) -> str:

@@ -31,7 +31,7 @@ from gui import theme
 from gui.models.get_model import GetModel
 from gui.parts import button, words
 from gui.text import tr
-from gui.train.new_run.column import centred
+from gui.train.new_run.column import Centred
 from gui.train.new_run.data_panel import DataPanel
 from gui.train.new_run.download import Download
 from gui.train.new_run.draft import Draft
@@ -67,7 +67,7 @@ class NewRunView(QWidget):
         self.overview = Overview(self.draft)
         self.settings = SettingsPanel(self.draft, self.models)
         self.data = DataPanel(self.draft, self.preview)
-        self.rewards = RewardsPanel(self.draft, self.preview, self.trial)
+        self.rewards: RewardsPanel | None = None
         self.strip = ForecastStrip(self.forecast, self.download)
         self.stack = QStackedWidget()
         self.start = button(tr("Start Training"), primary=True)
@@ -76,7 +76,7 @@ class NewRunView(QWidget):
             "recipe": (tr("Recipe"), self.overview),
             "settings": (tr("Settings"), self.settings),
             "data": (tr("Data"), self.data),
-            "rewards": (tr("Rewards"), self.rewards),
+            "rewards": (tr("Rewards"), QWidget()),
         }
         self._segments: dict[str, QToolButton] = {}
         self._lay_out()
@@ -105,6 +105,8 @@ class NewRunView(QWidget):
 
     def show_page(self, name: str) -> None:
         """Show "recipe", "settings", "data" or "rewards"."""
+        if name == "rewards":
+            self._make_rewards()
         self.stack.setCurrentWidget(self._pages[name][1])
         self._segments[name].setChecked(True)
 
@@ -181,10 +183,10 @@ class NewRunView(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
-        whole.addWidget(centred(head))
+        whole.addWidget(Centred(head))
         whole.addWidget(self.stack, 1)
         whole.addWidget(rule)
-        whole.addWidget(centred(foot))
+        whole.addWidget(Centred(foot))
 
     def _connect(self) -> None:
         self.reader.read.connect(self._on_read)
@@ -198,8 +200,8 @@ class NewRunView(QWidget):
         self.strip.changes_wanted.connect(self.draft.change)
         self.download.fetched.connect(self.preview.again)
         self.draft.changed.connect(self._on_changed)
-        for judge in (self.settings.judged, self.rewards.judged, self.strip.judged):
-            judge.connect(self._judge)
+        self.settings.judged.connect(self._judge)
+        self.strip.judged.connect(self._judge)
         self.start.clicked.connect(self._start)
         keys = QShortcut(QKeySequence("Ctrl+Return"), self)
         keys.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -220,7 +222,7 @@ class NewRunView(QWidget):
     def _judge(self) -> None:
         """Let the run start where nothing is in its way, and say what is."""
         wrong = [f"{title}: {sentence}" for title, sentence in self.settings.complaints.items()]
-        typed = wrong[0] if wrong else self.rewards.obstacle
+        typed = wrong[0] if wrong else self.rewards.obstacle if self.rewards is not None else ""
         begun = self.draft.origin is not None
         self.obstacle.setText(typed if begun else "")
         self.obstacle.setVisible(bool(typed) and begun)
@@ -237,6 +239,18 @@ class NewRunView(QWidget):
         self._judge()
         if self.start.isEnabled():
             self.start_wanted.emit(self.draft.config)
+
+    def _make_rewards(self) -> RewardsPanel:
+        """The page of the rewards, made when it is first looked at."""
+        if self.rewards is None:
+            title, empty = self._pages["rewards"]
+            panel = self.rewards = RewardsPanel(self.draft, self.preview, self.trial)
+            panel.judged.connect(self._judge)
+            self._pages["rewards"] = (title, panel)
+            self.stack.addWidget(panel)
+            self.stack.removeWidget(empty)
+            empty.deleteLater()
+        return self.rewards
 
     def _show_rewards(self) -> None:
         self.show_page("rewards")
