@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine import places
 from engine.monitor.requests import (
     ChangeNotes,
-    DeleteRun,
+    DeleteRuns,
     ListCheckpoints,
     ListRuns,
     MonitorRequest,
@@ -17,7 +17,7 @@ from engine.monitor.requests import (
     ReadConfig,
     ReadRecord,
     ReadSamples,
-    RestoreRun,
+    RestoreRuns,
     SearchSamples,
     TryRewards,
     WriteReport,
@@ -35,7 +35,7 @@ def start(request: MonitorRequest, bench: Workbench) -> Iterator[Event]:
             from engine.monitor import record
 
             yield from record.read(places.expand(request.folder), request.place, request.mark)
-        case ListRuns() | ListCheckpoints() | ReadConfig() | ChangeNotes() | DeleteRun() | RestoreRun() | PurgeRuns():
+        case ListRuns() | ListCheckpoints() | ReadConfig() | ChangeNotes() | DeleteRuns() | RestoreRuns() | PurgeRuns():
             yield from _keep(request)
         case ReadSamples():
             from engine.monitor import samples
@@ -60,7 +60,7 @@ def start(request: MonitorRequest, bench: Workbench) -> Iterator[Event]:
 
 
 def _keep(
-    request: ListRuns | ListCheckpoints | ReadConfig | ChangeNotes | DeleteRun | RestoreRun | PurgeRuns,
+    request: ListRuns | ListCheckpoints | ReadConfig | ChangeNotes | DeleteRuns | RestoreRuns | PurgeRuns,
 ) -> Iterator[Event]:
     from engine.monitor import keeping, runs
 
@@ -73,9 +73,9 @@ def _keep(
             yield from runs.config(request.name)
         case ChangeNotes():
             keeping.write_notes(places.expand(request.folder), request.notes, request.tags)
-        case DeleteRun():
-            yield from keeping.put_aside(places.expand(request.folder))
-        case RestoreRun():
-            yield from keeping.bring_back(places.expand(request.folder))
+        case DeleteRuns():
+            yield from keeping.put_aside(tuple(map(places.expand, request.folders)))
+        case RestoreRuns():
+            yield from keeping.bring_back(tuple(map(places.expand, request.folders)))
         case PurgeRuns():
             yield from keeping.purge(request.folders)
