@@ -38,6 +38,7 @@ class Runs(QObject):
         self._desk = desk
         self.runs: list[RunFound] = []
         self.absent: list[str] = []
+        self._by_folder: dict[str, RunFound] = {}
         self.loaded = False
         self._found: list[RunFound] = []
         self._gone: list[str] = []
@@ -62,7 +63,7 @@ class Runs(QObject):
 
     def run(self, folder: str) -> RunFound | None:
         """What is known of the run in a folder."""
-        return next((run for run in self.runs if run.folder == folder), None)
+        return self._by_folder.get(folder)
 
     def follow(self) -> None:
         """Look now, and from time to time; at first, delete for good what was deleted before."""
@@ -146,6 +147,7 @@ class Runs(QObject):
     def _show(self, runs: list[RunFound], absent: list[str]) -> None:
         if not self.loaded or (runs, absent) != (self.runs, self.absent):
             self.runs, self.absent, self.loaded = runs, absent, True
+            self._by_folder = {run.folder: run for run in runs}
             self.changed.emit()
 
     def _delete(self) -> None:
