@@ -9,7 +9,7 @@ from engine import places
 from engine.monitor.requests import (
     ChangeNotes,
     CompareTexts,
-    DeleteRun,
+    DeleteRuns,
     ListCheckpoints,
     ListRuns,
     MonitorRequest,
@@ -18,7 +18,7 @@ from engine.monitor.requests import (
     ReadConfig,
     ReadRecord,
     ReadSamples,
-    RestoreRun,
+    RestoreRuns,
     SearchSamples,
     TryRewards,
     WriteReport,
@@ -36,7 +36,7 @@ def start(request: MonitorRequest, bench: Workbench) -> Iterator[Event]:
             from engine.monitor import record
 
             yield from record.read(places.expand(request.folder), request.place, request.mark)
-        case ListRuns() | ListCheckpoints() | ReadConfig() | ChangeNotes() | DeleteRun() | RestoreRun() | PurgeRuns():
+        case ListRuns() | ListCheckpoints() | ReadConfig() | ChangeNotes() | DeleteRuns() | RestoreRuns() | PurgeRuns():
             yield from _keep(request)
         case ReadSamples():
             from engine.monitor import samples
@@ -65,7 +65,7 @@ def start(request: MonitorRequest, bench: Workbench) -> Iterator[Event]:
 
 
 def _keep(
-    request: ListRuns | ListCheckpoints | ReadConfig | ChangeNotes | DeleteRun | RestoreRun | PurgeRuns,
+    request: ListRuns | ListCheckpoints | ReadConfig | ChangeNotes | DeleteRuns | RestoreRuns | PurgeRuns,
 ) -> Iterator[Event]:
     from engine.monitor import keeping, runs
 
@@ -78,9 +78,9 @@ def _keep(
             yield from runs.config(request.name)
         case ChangeNotes():
             keeping.write_notes(places.expand(request.folder), request.notes, request.tags)
-        case DeleteRun():
-            yield from keeping.put_aside(places.expand(request.folder))
-        case RestoreRun():
-            yield from keeping.bring_back(places.expand(request.folder))
+        case DeleteRuns():
+            yield from keeping.put_aside(tuple(map(places.expand, request.folders)))
+        case RestoreRuns():
+            yield from keeping.bring_back(tuple(map(places.expand, request.folders)))
         case PurgeRuns():
             yield from keeping.purge(request.folders)

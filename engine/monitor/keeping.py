@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,54 +54,28 @@ def write_notes(folder: Path, notes: str, tags: Sequence[str]) -> None:
         raise errors.explain(error) from error
 
 
-def put_aside(folder: Path) -> Iterator[Event]:
-    """Take a run out of sight, to be brought back or deleted; of one that is a link, the link alone.
+def put_aside(folders: Sequence[Path]) -> Iterator[Event]:
+    """Take runs out of sight, to be brought back or deleted; of one that is a link, the link alone.
 
     Yields:
-        RunMoved.
+        RunMoved for each.
 
     Raises:
-        UserError: some process trains in it, it is no run, or it cannot be moved.
+        UserError: some process trains in one, it is no run, or it cannot be moved; the others were moved.
     """
-    folder = folder.absolute()
-    try:
-        if not runs.is_run(folder):
-            raise _no_run(folder)
-        if runs.look(folder).status == "training":
-            raise _trains(folder)
-        with _alone(folder):
-            if not folder.is_symlink():
-                (folder / _MARK).write_text(f"{os.getpid()} {platform.node()}", "utf-8")
-            hidden = _moved(folder, [f".{folder.name}.deleted"])
-    except OSError as error:
-        raise errors.explain(error) from error
-    yield RunMoved(str(folder), str(hidden))
+    yield from _each(folders, _put_aside_one)
 
 
-def bring_back(folder: Path) -> Iterator[Event]:
-    """Bring a run back to its old place; where another run is there meanwhile, beside it under a new name.
+def bring_back(folders: Sequence[Path]) -> Iterator[Event]:
+    """Bring runs back to their old places; where another run is there meanwhile, beside it under a new name.
 
     Yields:
-        RunMoved.
+        RunMoved for each.
 
     Raises:
-        UserError: it was deleted for good, or cannot be moved.
+        UserError: one was deleted for good, or cannot be moved; the others were moved.
     """
-    name = _ASIDE.fullmatch(folder.name)
-    try:
-        if name is None or not runs.is_run(folder):
-            raise UserError(
-                "The run {name} cannot be brought back.",
-                "It was deleted for good, or its folder was moved.",
-                "Look for it in the trash or in a backup.",
-                name=name["name"] if name else folder.name,
-            )
-        shown = _moved(folder, [name["name"], f"{name['name']}-restored"])
-        if not shown.is_symlink():
-            (shown / _MARK).unlink(missing_ok=True)
-    except OSError as error:
-        raise errors.explain(error) from error
-    yield RunMoved(str(folder), str(shown))
+    yield from _each(folders, _bring_back_one)
 
 
 def purge(folders: Sequence[str]) -> Iterator[Event]:
@@ -123,6 +97,45 @@ def purge(folders: Sequence[str]) -> Iterator[Event]:
         name = _ASIDE.fullmatch(hidden.name)
         if name is not None and not os.path.lexists(hidden):
             yield RunMoved(str(hidden.with_name(name["name"])), "")
+
+
+def _each(folders: Sequence[Path], move: Callable[[Path], RunMoved]) -> Iterator[RunMoved]:
+    fault: UserError | None = None
+    for folder in folders:
+        try:
+            moved = move(folder.absolute())
+        except (UserError, OSError) as error:
+            fault = fault or errors.explain(error)
+        else:
+            yield moved
+    if fault is not None:
+        raise fault
+
+
+def _put_aside_one(folder: Path) -> RunMoved:
+    if not runs.is_run(folder):
+        raise _no_run(folder)
+    if runs.look(folder).status == "training":
+        raise _trains(folder)
+    with _alone(folder):
+        if not folder.is_symlink():
+            (folder / _MARK).write_text(f"{os.getpid()} {platform.node()}", "utf-8")
+        return RunMoved(str(folder), str(_moved(folder, [f".{folder.name}.deleted"])))
+
+
+def _bring_back_one(folder: Path) -> RunMoved:
+    name = _ASIDE.fullmatch(folder.name)
+    if name is None or not runs.is_run(folder):
+        raise UserError(
+            "The run {name} cannot be brought back.",
+            "It was deleted for good, or its folder was moved.",
+            "Look for it in the trash or in a backup.",
+            name=name["name"] if name else folder.name,
+        )
+    shown = _moved(folder, [name["name"], f"{name['name']}-restored"])
+    if not shown.is_symlink():
+        (shown / _MARK).unlink(missing_ok=True)
+    return RunMoved(str(folder), str(shown))
 
 
 def _put_aside(folders: Sequence[Path]) -> Iterator[Path]:

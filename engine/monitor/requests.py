@@ -98,17 +98,17 @@ class ChangeNotes:
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteRun:
-    """Put a run aside, from where `RestoreRun` brings it back until `PurgeRuns`."""
+class DeleteRuns:
+    """Put runs aside, from where `RestoreRuns` brings them back until `PurgeRuns`."""
 
-    folder: str
+    folders: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreRun:
-    """Bring back a run that was put aside; `folder` is where it is now."""
+class RestoreRuns:
+    """Bring back runs that were put aside; `folders` are where they are now."""
 
-    folder: str
+    folders: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,8 @@ MonitorRequest = (
     | PreviewData
     | TryRewards
     | ChangeNotes
-    | DeleteRun
-    | RestoreRun
+    | DeleteRuns
+    | RestoreRuns
     | PurgeRuns
     | WriteReport
 )

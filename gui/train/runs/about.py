@@ -42,7 +42,8 @@ class AboutRun(QWidget):
         self._job: Job | None = None
         self._read = ""  # the folder whose settings are shown
         self._values: Values | None = None
-        self._mark, self.sentence, self.success = QLabel(), words(role="strong"), words(role="muted")
+        self._mark, self.sentence = QLabel(), words(role="strong")
+        self.more, self.success = words(role="muted"), words(role="muted")
         self.odd, self.failure = WarningCard(), FailureCard()
         self.notes = Notes(desk)
         self.notes.kept.connect(self.notes_kept)
@@ -66,6 +67,10 @@ class AboutRun(QWidget):
             self._show_values(None)
             self._read_settings()
         self._refresh()
+
+    def flush(self) -> None:
+        """Keep what was typed, without waiting for a pause; before the window closes."""
+        self.notes.flush()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up with what came while nobody looked."""
@@ -104,12 +109,13 @@ class AboutRun(QWidget):
         reveal.clicked.connect(self._reveal)
         line = QHBoxLayout()
         line.setSpacing(theme.SMALL)
-        line.addWidget(self._mark, 0)
+        line.addWidget(self._mark)
         line.addWidget(self.sentence, 1)
         line.addWidget(reveal, 0, Qt.AlignmentFlag.AlignTop)
         self.facts.rows.insertLayout(0, line)
-        self.facts.rows.insertWidget(1, self.success)
-        self.facts.rows.insertSpacing(2, theme.TINY)
+        self.facts.rows.insertWidget(1, self.more)
+        self.facts.rows.insertWidget(2, self.success)
+        self.facts.rows.insertSpacing(3, theme.TINY)
         self._facts = {name: words() for name in ("model", "trained", "time", "began", "changed")}
         for name, title, tip in (
             ("model", tr("Model"), tr("What the training began with.")),
@@ -138,9 +144,10 @@ class AboutRun(QWidget):
         title.setProperty("role", "section")
         self.search = QLineEdit(placeholderText=tr("Find a setting"), clearButtonEnabled=True)
         self.search.setAccessibleName(tr("Find a setting"))
+        self.search.setMinimumWidth(130)
         self.search.setMaximumWidth(240)
         self.search.textChanged.connect(self._search)
-        self.all = QCheckBox(tr("Also those left at their defaults"))
+        self.all = QCheckBox(tr("Also the defaults"))
         self.all.toggled.connect(self._fill)
         head = QHBoxLayout()
         head.setSpacing(theme.MEDIUM)
@@ -171,9 +178,11 @@ class AboutRun(QWidget):
         self._news_text.setText("\n".join(f"{when}: {what}" if when else what for when, what in happened))
         if run is None:
             return
-        self.sentence.setText(account.standing(run, self._here))
-        self.success.setText(account.success(run))
-        self.success.setVisible(bool(self.success.text()))
+        sentence, more = account.standing(run, self._here)
+        self.sentence.setText(sentence)
+        for label, text in ((self.more, more), (self.success, account.success(run))):
+            label.setText(text)
+            label.setVisible(bool(text))
         said = {
             "model": run.model or "–",
             "trained": account.trained(record) or "–",

@@ -12,17 +12,20 @@ from gui.train.runs import words
 from gui.train.runs.settings_table import facts, shown
 
 _ENDS = {
-    "finished": "It is finished: all of its {steps} steps are done.",
-    "target reached": "It reached the accuracy it was to reach, after {step} of {steps} steps.",
-    "no progress": "It ended after {step} of {steps} steps, because it did not answer more questions right any more.",
-    "reward fell": "It ended after {step} of {steps} steps, because its reward fell far below its best.",
-    "stopped": "It was stopped after {step} of {steps} steps, and can go on from there.",
-    "failed": "An error ended it after {step} of {steps} steps. It can go on from its last checkpoint.",
-    "unreadable": "What it recorded cannot be read.",
+    "finished": ("It is finished: all of its {steps} steps are done.", ""),
+    "target reached": ("It reached the accuracy it was to reach.", "This took {step} of {steps} steps."),
+    "no progress": (
+        "It ended because it got no better.",
+        "After {step} of {steps} steps it did not answer more of the held-out questions right any more.",
+    ),
+    "reward fell": (
+        "It ended because its reward fell.",
+        "After {step} of {steps} steps its mean reward was far below its best.",
+    ),
+    "stopped": ("It was stopped after {step} of {steps} steps.", "It can go on from there."),
+    "failed": ("An error ended it after {step} of {steps} steps.", "It can go on from its last checkpoint."),
+    "unreadable": ("What it recorded cannot be read.", ""),
 }
-_DIED = (
-    "Its process ended unexpectedly after {step} of {steps} steps: it crashed, was killed, or the computer went off."
-)
 _TRAINED = {
     "full": "all weights",
     "lora": "adapters (lora)",
@@ -30,23 +33,25 @@ _TRAINED = {
 }
 
 
-def standing(run: RunFound, here: bool) -> str:
-    """How a run stands, in sentences; `here`: it trains in this window."""
+def standing(run: RunFound, here: bool) -> tuple[str, str]:
+    """How a run stands, in one sentence, and what is to be said besides; `here`: it trains in this window."""
     counted = {"step": number(run.step), "steps": number(run.steps)}
     if run.status == "training":
         said = tr("It trains: {step} of {steps} steps are done.", **counted) if run.steps else tr("It begins to train.")
-        other = tr("Another process trains it. It is followed here as it goes.")
-        return said if here else f"{said} {other}"
+        return said, "" if here else tr("Another process trains it, and it is followed here as it goes.")
     if run.status == "paused":
-        return tr("It is paused after {step} of {steps} steps, and its model stays in memory.", **counted)
+        return tr("It is paused after {step} of {steps} steps.", **counted), tr("Its model stays in memory.")
     if run.status == "interrupted":
         if not run.steps:
-            return tr("Its process ended before it trained. It can begin anew.")
+            return tr("It ended before it trained."), tr("Its process crashed or was killed. It can begin anew.")
+        why = tr("Its process crashed or was killed, or the computer went off.")
         step = number(run.checkpoints[-1]) if run.checkpoints else ""
         on = tr("It can go on from its last checkpoint, of step {step}.", step=step)
         anew = tr("It saved no checkpoint yet, so it would begin anew.")
-        return f"{tr(_DIED, **counted)} {on if run.checkpoints else anew}"
-    return tr(_ENDS[run.status], **counted)
+        said = tr("It ended unexpectedly after {step} of {steps} steps.", **counted)
+        return said, f"{why} {on if run.checkpoints else anew}"
+    said, more = _ENDS[run.status]
+    return tr(said, **counted), tr(more, **counted) if more else ""
 
 
 def success(run: RunFound) -> str:
@@ -73,12 +78,10 @@ def oddities(run: RunFound | None, record: Record | None) -> tuple[str, ...]:
         cut = tr("The last line of its record is cut off: the process died while writing it.")
         said.append(f"{cut} {tr('Nothing before it is lost.')}")
     if record.unknown == 1:
-        said.append(tr("One line of its record comes from a newer version of the program, and is not shown."))
+        said.append(tr("One line of its record is not shown: a newer version wrote it, or it is damaged."))
     elif record.unknown:
-        count = number(record.unknown)
-        said.append(
-            tr("{count} lines of its record come from a newer version of the program, and are not shown.", count=count)
-        )
+        lines = tr("{count} lines of its record are not shown:", count=number(record.unknown))
+        said.append(f"{lines} {tr('a newer version of the program wrote them, or they are damaged.')}")
     return tuple(said)
 
 

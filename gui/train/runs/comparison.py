@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from engine.workers import Job
     from gui.desk import Desk
 
+_MOST = 8  # runs whose curves can be told apart
 _WINDOW = 20  # steps that the last reward is the mean of
 _NAMES_WIDTH = 170  # so that the columns of both tables stand below each other
 # They differ in any two runs and say nothing about them.
@@ -50,6 +51,7 @@ class RunComparison(QWidget):
         self._desk = desk
         self._charts = charts
         self._records: list[Record] = []
+        self._left_out = 0
         self._settings: dict[str, Values] = {}
         self._failures: dict[str, str] = {}
         self._waiting: list[str] = []  # folders that were not read yet
@@ -66,8 +68,13 @@ class RunComparison(QWidget):
         return [record.folder for record in self._records]
 
     def show_runs(self, folders: Sequence[str]) -> None:
-        """Compare the runs in these folders, two or more; they are followed while this is in view."""
+        """Compare the runs in these folders, two or more; they are followed while this is in view.
+
+        Of very many only the first are compared.
+        """
+        self._left_out, folders = len(folders[_MOST:]), folders[:_MOST]
         if list(folders) == self.folders:
+            self._refresh()
             return
         known = {record.folder: record for record in self._records}
         self._records = [known[folder] if folder in known else self._record(folder) for folder in folders]
@@ -182,6 +189,10 @@ class RunComparison(QWidget):
     def _refresh(self) -> None:
         self.figures.show_records(self._titles(), self._records)
         odd = list(self._failures.values())
+        if self._left_out:
+            all_of_them = number(len(self._records) + self._left_out)
+            first = tr("Only the first {count} of {all} runs are compared.", count=number(_MOST), all=all_of_them)
+            odd.insert(0, first)
         for title, record in zip(self._titles(), self._records, strict=True):
             if record.failure is not None:
                 odd.append(f"{record.failure.what} {record.failure.why}")

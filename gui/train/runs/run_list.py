@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -84,7 +85,8 @@ class RunList(QWidget):
     def selected(self) -> list[str]:
         """The folders of the selected runs, from top to bottom."""
         rows = sorted(index.row() for index in self.view.selectionModel().selectedIndexes())
-        return [self.model.folders[row] for row in rows]
+        folders = self.model.folders
+        return [folders[row] for row in rows]
 
     def menu(self, folders: Sequence[str]) -> QMenu:
         """What can be done with these runs."""
@@ -180,15 +182,18 @@ class RunList(QWidget):
 
     def _mark(self) -> None:
         selection = QItemSelection()
-        for row in filter(lambda row: row >= 0, map(self.model.row_of, self._chosen)):
-            selection.select(self.model.index(row), self.model.index(row))
+        rows = sorted(row for row in map(self.model.row_of, self._chosen) if row >= 0)
+        # Neighbours in one range: Qt compares each range with each.
+        for _, together in itertools.groupby(enumerate(rows), lambda pair: pair[1] - pair[0]):
+            first, *others = [row for _, row in together]
+            selection.select(self.model.index(first), self.model.index(others[-1] if others else first))
         self._filling = True
         model = self.view.selectionModel()
         model.select(selection, _Flag.ClearAndSelect)
-        if selection.indexes() and not model.isSelected(model.currentIndex()):
+        if rows and not model.isSelected(model.currentIndex()):
             # A run that is marked, and not chosen by a person just now, is no reason to scroll.
             self.view.setAutoScroll(False)
-            model.setCurrentIndex(selection.indexes()[0], _Flag.NoUpdate)
+            model.setCurrentIndex(self.model.index(rows[0]), _Flag.NoUpdate)
             self.view.setAutoScroll(True)
         self._filling = False
 

@@ -22,6 +22,7 @@ class RunModel(QAbstractListModel):
         self._all: Sequence[RunFound] = ()
         self._words: list[str] = []
         self._rows: list[RunFound] = []
+        self._places: dict[str, int] = {}
 
     def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else len(self._rows)
@@ -56,7 +57,7 @@ class RunModel(QAbstractListModel):
 
     def row_of(self, folder: str) -> int:
         """The row of the run in a folder, -1 where there is none."""
-        return next((row for row, run in enumerate(self._rows) if run.folder == folder), -1)
+        return self._places.get(folder, -1)
 
     def _refresh(self) -> None:
         rows = [run for run in self._all if self._matches(run)]
@@ -69,6 +70,7 @@ class RunModel(QAbstractListModel):
             return
         self.beginResetModel()
         self._rows = rows
+        self._places = {run.folder: row for row, run in enumerate(rows)}
         self.endResetModel()
 
     def _matches(self, run: RunFound) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.events import Event, Failed
-from engine.monitor.requests import DeleteRun, ListRuns, PurgeRuns, RestoreRun
+from engine.monitor.requests import DeleteRuns, ListRuns, PurgeRuns, RestoreRuns
 from engine.run_events import RunFound, RunMoved, RunStatus
 from gui.text import number, tr
 from gui.train.runs.words import LIVE
@@ -42,6 +42,7 @@ class Runs(QObject):
         self._desk = desk
         self.runs: list[RunFound] = []
         self.absent: list[str] = []
+        self._by_folder: dict[str, RunFound] = {}
         self.loaded = False
         self.paused: frozenset[str] = frozenset()
         self._found: list[RunFound] = []
@@ -52,6 +53,9 @@ class Runs(QObject):
         self._moved: list[RunMoved] = []
         self._aside: set[str] = set()  # where deleted runs were
         self._added = ""  # a folder that was not looked at yet
+        self._unwanted: list[str] = []
+        self._deleting = QTimer(self, singleShot=True, interval=0)
+        self._deleting.timeout.connect(self._delete)
         self._timer = QTimer(self, interval=_INTERVAL)
         self._timer.timeout.connect(self.look)
         self._cleaner = QTimer(self, interval=_HOUR)
@@ -64,7 +68,7 @@ class Runs(QObject):
 
     def run(self, folder: str) -> RunFound | None:
         """What is known of the run in a folder."""
-        return next((run for run in self.runs if run.folder == folder), None)
+        return self._by_folder.get(folder)
 
     def follow(self) -> None:
         """Look now, and from time to time; at first, delete for good what was deleted before."""
@@ -100,7 +104,8 @@ class Runs(QObject):
 
     def delete(self, folder: str) -> None:
         """Put a run aside; a notice offers to bring it back."""
-        self._move(DeleteRun(folder))
+        self._unwanted.append(folder)
+        self._deleting.start()
 
     def _keep(self, folders: tuple[str, ...]) -> None:
         self._desk.change_settings(self._desk.settings.model_copy(update={"run_folders": folders}))
@@ -154,41 +159,50 @@ class Runs(QObject):
         runs = [_as_it_is(run, self.paused) for run in runs]
         if not self.loaded or (runs, absent) != (self.runs, self.absent):
             self.runs, self.absent, self.loaded = runs, absent, True
+            self._by_folder = {run.folder: run for run in runs}
             self.changed.emit()
 
-    def _move(self, request: DeleteRun | RestoreRun) -> None:
+    def _delete(self) -> None:
+        unwanted, self._unwanted = self._unwanted, []
+        self._move(DeleteRuns(tuple(unwanted)))
+
+    def _move(self, request: DeleteRuns | RestoreRuns) -> None:
         job = self._desk.network.submit(request)
         self._moving.add(job)
-        job.events.connect(self._on_moved)
+        job.events.connect(self._on_deleted if isinstance(request, DeleteRuns) else self._on_restored)
         job.ended.connect(self._on_move_ended)
 
-    def _on_moved(self, events: tuple[Event, ...]) -> None:
+    def _on_deleted(self, events: tuple[Event, ...]) -> None:
+        moved = [event for event in events if isinstance(event, RunMoved)]
+        self._moved += moved
+        self._aside |= {event.folder for event in moved}
+        self._show([run for run in self.runs if run.folder not in self._aside], self.absent)
+        for event in moved:
+            self.deleted.emit(event.folder)
+
+    def _on_restored(self, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, RunMoved):
-                if Path(event.now).name.startswith(".") and self.run(event.folder) is not None:
-                    self._moved.append(event)
-                    self._aside.add(event.folder)
-                    self._show([run for run in self.runs if run.folder != event.folder], self.absent)
-                    self.deleted.emit(event.folder)
-                else:
-                    self._aside.discard(event.now)
-                    self.restored.emit(event.now)
+                self._aside.discard(event.now)
+                self.restored.emit(event.now)
 
     def _on_move_ended(self, ending: object) -> None:
         self._moving = {job for job in self._moving if job.running}
-        if isinstance(ending, Failed):
-            self._desk.notices.error(ending)
         self._look_again()
-        if self._moving or not self._moved:
+        if self._moving:
             return
         moved, self._moved = self._moved, []
+        failure = ending if isinstance(ending, Failed) else None
+        if not moved:
+            if failure is not None:
+                self._desk.notices.error(failure)
+            return
         name = Path(moved[0].folder).name
         one, many = tr("Deleted {name}", name=name), tr("Deleted {count} runs", count=number(len(moved)))
-        self._desk.notices.tell(one if len(moved) == 1 else many, tr("Undo"), lambda: self._restore(moved))
-
-    def _restore(self, moved: list[RunMoved]) -> None:
-        for event in moved:
-            self._move(RestoreRun(event.now))
+        said = one if len(moved) == 1 else many
+        undo = RestoreRuns(tuple(event.now for event in moved))
+        said = f"{said}. {tr(failure.what)}" if failure is not None else said
+        self._desk.notices.tell(said, tr("Undo"), lambda: self._move(undo))
 
 
 def _as_it_is(run: RunFound, paused: Collection[str]) -> RunFound:

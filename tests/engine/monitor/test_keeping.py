@@ -22,14 +22,14 @@ from tests.engine.monitor.run_folders import copied, started, step, trained, tra
 
 
 def aside(folder: Path) -> Path:
-    (event,) = keeping.put_aside(folder)
+    (event,) = keeping.put_aside([folder])
     assert isinstance(event, RunMoved)
     assert event.folder == str(folder)
     return Path(event.now)
 
 
 def back(folder: Path) -> Path:
-    (event,) = keeping.bring_back(folder)
+    (event,) = keeping.bring_back([folder])
     assert isinstance(event, RunMoved)
     return Path(event.now)
 
@@ -140,7 +140,7 @@ def test_any_name_comes_back(tmp_path: Path, name: str) -> None:
 def test_a_run_that_trains_is_refused(tmp_path: Path) -> None:
     with training(tmp_path) as folder:
         with pytest.raises(UserError, match="trains just now"):
-            list(keeping.put_aside(folder))
+            list(keeping.put_aside([folder]))
         assert names(tmp_path) == ["live"]
     aside(folder)
     assert names(tmp_path) == []
@@ -154,8 +154,19 @@ def test_a_run_that_begins_to_train_at_this_moment_is_refused(tmp_path: Path) ->
     with (folder / ".lock").open("r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="trains just now"):
-            list(keeping.put_aside(folder))
+            list(keeping.put_aside([folder]))
     assert folder.is_dir()
+
+
+def test_one_that_trains_keeps_the_others_from_nothing(tmp_path: Path) -> None:
+    folders = [written(tmp_path / name, started(), step(1), age=0 if name == "b" else 3600) for name in "abc"]
+    moved = []
+    with pytest.raises(UserError, match="The run b trains just now"):
+        moved.extend(event.folder for event in keeping.put_aside(folders) if isinstance(event, RunMoved))
+    assert names(tmp_path) == ["b"]
+    with pytest.raises(UserError, match="cannot be brought back"):
+        list(keeping.bring_back([tmp_path / ".x.deleted", *(tmp_path / f".{name}.deleted" for name in "ac")]))
+    assert sorted(names(tmp_path)) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("make", [False, True])
@@ -164,9 +175,9 @@ def test_what_is_no_run_is_not_moved(tmp_path: Path, make: bool) -> None:
     if make:
         folder.mkdir()
     with pytest.raises(UserError, match="no run"):
-        list(keeping.put_aside(folder))
+        list(keeping.put_aside([folder]))
     with pytest.raises(UserError, match="cannot be brought back"):
-        list(keeping.bring_back(tmp_path / ".documents.deleted"))
+        list(keeping.bring_back([tmp_path / ".documents.deleted"]))
     assert folder.exists() == make
 
 

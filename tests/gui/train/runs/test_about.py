@@ -80,32 +80,35 @@ def test_nothing_is_shown_of_nothing(about: AboutRun) -> None:
 @pytest.mark.parametrize(
     ("lines", "text"),
     [
-        ([step(3), {"event": "training_stopped", "run": "", "step": 3}], "stopped after 3 of 100 steps, and can go on"),
-        ([step(3)], "ended unexpectedly after 3 of 100 steps: it crashed, was killed, or"),
-        ([step(3), {"event": "training_finished", "reason": "no progress"}], "did not answer more questions right"),
-        ([step(3), {"event": "training_finished", "reason": "reward fell"}], "its reward fell"),
-        ([step(3), {"event": "training_finished", "reason": "target reached"}], "reached the accuracy"),
+        ([step(3), {"event": "training_stopped", "run": "", "step": 3}], "after 3 of 100 steps. It can go on"),
+        ([step(3)], "unexpectedly after 3 of 100 steps. Its process crashed or was killed"),
+        ([step(3)], "It saved no checkpoint yet"),
+        ([], "ended unexpectedly after 0 of 100"),
+        ([step(3), {"event": "training_finished", "reason": "no progress"}], "it got no better. After 3 of"),
+        ([step(3), {"event": "training_finished", "reason": "reward fell"}], "its reward fell. After 3"),
+        ([step(3), {"event": "training_finished", "reason": "target reached"}], "to reach. This took 3 of"),
     ],
 )
 def test_how_a_run_stands(
     qtbot: QtBot, desk: Desk, about: AboutRun, tmp_path: Path, lines: list[dict[str, object]], text: str
 ) -> None:
     show(qtbot, desk, about, written(tmp_path / "run", started(), *lines))
-    assert text in about.sentence.text()
+    assert text in f"{about.sentence.text()} {about.more.text()}"
 
 
 def test_a_killed_run_goes_on_from_its_checkpoint(qtbot: QtBot, desk: Desk, about: AboutRun, tmp_path: Path) -> None:
     folder = written(tmp_path / "run", started(), step(70))
     (folder / "checkpoints" / "000050").mkdir(parents=True)
     show(qtbot, desk, about, folder)
-    assert "It can go on from its last checkpoint, of step 50." in about.sentence.text()
+    assert about.more.text().endswith("It can go on from its last checkpoint, of step 50.")
 
 
 def test_another_process_trains_it(qtbot: QtBot, desk: Desk, about: AboutRun, tmp_path: Path) -> None:
     run = show(qtbot, desk, about, written(tmp_path / "run", started(), step(3), age=0))
-    assert "Another process trains it" in about.sentence.text()
-    about.show_record(about._record, run, here=True)
     assert about.sentence.text() == "It trains: 3 of 100 steps are done."
+    assert "Another process trains it" in about.more.text()
+    about.show_record(about._record, run, here=True)
+    assert not about.more.isVisible()
 
 
 def test_a_torn_line_and_lines_of_a_newer_version(
@@ -121,7 +124,7 @@ def test_a_torn_line_and_lines_of_a_newer_version(
     about.show_record(record, run)
     assert about.odd.sentences == (
         "The last line of its record is cut off: the process died while writing it. Nothing before it is lost.",
-        "2 lines of its record come from a newer version of the program, and are not shown.",
+        "2 lines of its record are not shown: a newer version of the program wrote them, or they are damaged.",
     )
     assert about.odd.isVisible()
     record.live = True

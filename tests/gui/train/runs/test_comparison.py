@@ -110,6 +110,15 @@ def test_one_run_that_can_be_read_is_nothing_to_compare(
     assert view._same.text() == "There is nothing to compare."
 
 
+def test_of_very_many_the_first_are_compared(qtbot: QtBot, view: RunComparison, tmp_path: Path) -> None:
+    folders = [written(tmp_path / f"run-{number}", started(), step(1), seed=number) for number in range(11)]
+    show(qtbot, view, *folders)
+    assert view.folders == [str(folder) for folder in folders[:8]]
+    assert view.odd.sentences == ("Only the first 8 of 11 runs are compared.",)
+    show(qtbot, view, *folders[:8])
+    assert view.odd.sentences == ()
+
+
 def test_they_are_followed_only_while_they_are_seen(
     qtbot: QtBot, view: RunComparison, whole: Path, tmp_path: Path
 ) -> None:
