@@ -16,6 +16,7 @@ from gui.train.new_run.column import Column
 from gui.train.new_run.draft import Draft
 from gui.train.new_run.preview import Preview
 from gui.train.new_run.prompt_card import PromptCard, Rule
+from gui.train.new_run.words import in_words
 
 
 class DataPanel(Column):
@@ -72,7 +73,7 @@ class DataPanel(Column):
         self.failure.setVisible(failed)
         self.again.setVisible(failed)
         if failed and preview.failure is not None:
-            self.failure.show_failure(preview.failure)
+            self.failure.show_failure(in_words(preview.failure))
         self.notes.setText("\n".join(preview.notes))
         self.notes.setVisible(bool(preview.notes) and not busy)
         self._say()

@@ -10,10 +10,11 @@ from engine.grpo.settings import TrainConfig
 
 
 class Origin(NamedTuple):
-    """Settings as they were before a person changed any, and the name of where they came from."""
+    """Settings as they were before a person changed any, and where they came from: a recipe, or a run or a file."""
 
     config: TrainConfig
     name: str
+    recipe: bool = False
 
 
 class Draft(QObject):
@@ -22,7 +23,7 @@ class Draft(QObject):
     Attributes:
         config: the settings as they stand, always valid.
         origin: what they began as, None before anything was chosen.
-        put_aside: what a person had changed when another beginning was chosen, None where nothing was.
+        put_aside: what a person had changed when another beginning was chosen, the latest last.
     """
 
     began = Signal()  # from other settings
@@ -32,18 +33,18 @@ class Draft(QObject):
         super().__init__(parent)
         self.config = TrainConfig()
         self.origin: Origin | None = None
-        self.put_aside: tuple[TrainConfig, Origin] | None = None
+        self.put_aside: list[tuple[TrainConfig, Origin]] = []
 
-    def begin(self, config: TrainConfig, name: str) -> None:
+    def begin(self, config: TrainConfig, name: str, *, recipe: bool = False) -> None:
         """Begin with these settings; what was changed before is put aside."""
-        self.put_aside = self._changes() or self.put_aside
-        self._become(config, Origin(config, name))
+        self.put_aside += self._changes()
+        self._become(config, Origin(config, name, recipe))
 
     def bring_back(self) -> None:
         """Go on with what was put aside; what was changed since then takes its place."""
-        if self.put_aside is not None:
-            config, origin = self.put_aside
-            self.put_aside = self._changes()
+        if self.put_aside:
+            config, origin = self.put_aside.pop()
+            self.put_aside += self._changes()
             self._become(config, origin)
 
     def change(self, values: dict[str, Any]) -> None:
@@ -60,10 +61,10 @@ class Draft(QObject):
             self.config = config
             self.changed.emit()
 
-    def _changes(self) -> tuple[TrainConfig, Origin] | None:
-        """What a person changed, None where they changed nothing."""
+    def _changes(self) -> list[tuple[TrainConfig, Origin]]:
+        """The settings as they stand, where a person changed any."""
         origin = self.origin
-        return (self.config, origin) if origin is not None and self.config != origin.config else None
+        return [(self.config, origin)] if origin is not None and self.config != origin.config else []
 
     def _become(self, config: TrainConfig, origin: Origin) -> None:
         self.config, self.origin = config, origin

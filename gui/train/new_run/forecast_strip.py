@@ -6,17 +6,15 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from engine import library
-from engine.grpo.settings import TrainConfig
 from engine.training_events import TrainingPlanned
 from gui import theme
-from gui.fields import by_title
 from gui.parts import button, words
-from gui.remedies import in_window
 from gui.text import duration, number, size, tr
 from gui.train.new_run.download import Download
 from gui.train.new_run.forecast import Forecast
 from gui.train.new_run.memory_bar import MemoryBar
 from gui.train.new_run.suggestions import in_words, values
+from gui.train.new_run.words import said
 
 _EXPLAINED = (
     "An upper bound: for completions that are all as long as they may be. A model whose answers end early takes less."
@@ -25,11 +23,6 @@ _EXPLAINED = (
 # Where the recipes for models of a person's own expect them; no name on the Hub.
 _CONVERTED = "models/"
 _LONGEST = 60  # characters of a model's name
-
-
-def _said(sentence: str) -> str:
-    """A sentence of the engine, in which settings are called as they are here."""
-    return by_title(in_window(sentence), TrainConfig)
 
 
 class ForecastStrip(QWidget):
@@ -71,7 +64,7 @@ class ForecastStrip(QWidget):
         if forecast.busy:
             return ""
         if forecast.failure is not None:
-            return _said(forecast.failure.what)
+            return said(forecast.failure.what)
         if plan is not None and not plan.parameters:
             return tr("The model is not on this computer yet.")
         if plan is not None and not plan.fits:
@@ -87,7 +80,7 @@ class ForecastStrip(QWidget):
         elif failure is not None and not forecast.busy:
             wrong, self._does = True, "again"
             rest = [failure.why, failure.remedy]
-            self._say(_said(failure.what), "\n".join(_said(text) for text in rest if text))
+            self._say(said(failure.what), "\n".join(said(text) for text in rest if text))
         elif plan is None:
             stage = tr(forecast.stage) if forecast.stage else tr("Looking at what the run will need")
             self._say(f"{stage}…" if forecast.busy else "", "")

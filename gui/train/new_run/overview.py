@@ -118,7 +118,7 @@ class Overview(Column):
 
     def _mark(self) -> None:
         origin = self._draft.origin
-        self.cards.choose(origin.name if origin else "")
+        self.cards.choose(origin.name if origin and origin.recipe else "")
 
     def _make_facts(self) -> dict[str, _Line]:
         grid = QGridLayout()
@@ -170,10 +170,10 @@ class Overview(Column):
             )
         )
         self._lines["changed"].text.setText(_changes(draft))
-        self._aside.setVisible(draft.put_aside is not None)
-        if draft.put_aside is not None:
-            name = draft.put_aside[1].name
-            title = tr(TITLES[name]) if name in TITLES else name
+        self._aside.setVisible(bool(draft.put_aside))
+        if draft.put_aside:
+            _, name, recipe = draft.put_aside[-1][1]
+            title = tr(TITLES[name]) if recipe else name
             self._aside.text.setText(tr("Your changes to “{name}” were put aside.", name=title))
 
 

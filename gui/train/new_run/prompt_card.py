@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
+from math import ceil
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PySide6.QtGui import QColor, QResizeEvent, QTextCharFormat, QTextFormat, QTextOption, QWheelEvent
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QTextEdit, QWidget
 
 from engine.run_events import PromptRendered
 from gui import theme
@@ -46,13 +47,8 @@ class PromptCard(Card):
             label.setWordWrap(False)
             head.addWidget(label)
         head.addWidget(self.warning, 1)
-        self.text = QLabel()
-        self.text.setTextFormat(Qt.TextFormat.RichText)
-        self.text.setWordWrap(True)
-        self.text.setFont(theme.code_font(12))
-        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.text = PromptText(row.rendered, row.marks)
         self.text.setAccessibleName(tr("Prompt of row {number}", number=number(row.row + 1)))
-        self.text.setAccessibleDescription(row.rendered)
         self.rows.addLayout(head)
         self.rows.addWidget(self.text)
         self.answer = words(role="muted")
@@ -61,21 +57,59 @@ class PromptCard(Card):
         )
         self.answer.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.rows.addWidget(self.answer)
+
+
+class PromptText(QTextEdit):
+    """A text with special tokens in a quiet colour; as high as it is long, and never wider than its place."""
+
+    def __init__(self, text: str, marks: tuple[tuple[int, int], ...]) -> None:
+        super().__init__(readOnly=True)
+        self._parts = list(_cut(pieces(text, marks)))
+        self.setFrameShape(QTextEdit.Shape.NoFrame)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.viewport().setAutoFillBackground(False)
+        self.document().setDocumentMargin(0)
         theme.current().changed.connect(self._restyle)
         self._restyle()
 
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """The page scrolls, not the text."""
+        event.ignore()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.document().setTextWidth(self.viewport().width())
+        self.setFixedHeight(ceil(self.document().size().height()))
+
     def _restyle(self) -> None:
         colours = theme.current().colours
-        shown, left = [], _LONGEST
-        for text, special in pieces(self.row.rendered, self.row.marks):
-            # Qt breaks lines at zero-width spaces: a long run of tokens would else make the card too wide.
-            part = html.escape(text[:left]).replace("\n", "<br>").replace("&gt;", "&gt;\u200b")
-            shown.append(f'<span style="color:{colours.muted}">{part}</span>' if special else part)
-            left -= len(text)
-            if left <= 0:
-                shown.append(f'<span style="color:{colours.muted}"> …</span>')
-                break
-        self.text.setText(f'<div style="white-space: pre-wrap">{"".join(shown)}</div>')
+        self.clear()
+        cursor, look = self.textCursor(), QTextCharFormat()
+        look.setFontFamilies(theme.code_font().families())
+        look.setProperty(QTextFormat.Property.FontPixelSize, 12)
+        for part, quiet in self._parts:
+            look.setForeground(QColor(colours.muted if quiet else colours.text))
+            cursor.insertText(part, look)
+        self._fit()
+
+
+def _cut(parts: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
+    """As many of the pieces as are shown."""
+    left = _LONGEST
+    for text, quiet in parts:
+        yield text[:left], quiet
+        left -= len(text)
+        if left < 0:
+            yield " …", True
+            return
 
 
 class Rule(QWidget):

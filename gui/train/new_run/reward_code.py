@@ -19,7 +19,8 @@ from gui.train.new_run.code_editor import CodeEditor
 from gui.train.new_run.known_rewards import TEMPLATE, Fault, Reward, read
 
 _PAUSE = 400  # milliseconds without a key after which what is typed is looked at
-_LARGEST = 1_000_000  # bytes
+_LARGEST = 200_000  # bytes
+_QUICK = 30_000  # characters that are read while a person types
 
 
 class RewardCode(QWidget):
@@ -148,7 +149,8 @@ class RewardCode(QWidget):
     def _look(self) -> None:
         """Tell a slip of the pen while it is fresh."""
         self._pause.stop()
-        self.show_fault(read(self.editor.toPlainText())[1])
+        code = self.editor.toPlainText()
+        self.show_fault(read(code)[1] if len(code) <= _QUICK else None)
 
     def _know(self, functions: tuple[Reward, ...]) -> None:
         self.functions = functions

@@ -10,7 +10,7 @@ from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QVBoxLayout, QWidget
 
 from engine.grpo.settings import TrainConfig
 from gui import theme
@@ -61,7 +61,7 @@ class SettingsPanel(QWidget):
         page = QVBoxLayout(self)
         page.setContentsMargins(0, theme.MEDIUM, 0, 0)
         page.setSpacing(0)
-        page.addWidget(Centred(self.search))
+        page.addWidget(Centred(self._head()))
         page.addWidget(self._column, 1)
         self._building = QTimer(self, interval=0)
         self._building.timeout.connect(self._build_next)
@@ -71,6 +71,22 @@ class SettingsPanel(QWidget):
         self._found = 0
         draft.began.connect(self._on_began)
         draft.changed.connect(self._on_changed)
+
+    def _head(self) -> QWidget:
+        """The search, and a menu of the groups to go to."""
+        groups = button(tr("Go To"))
+        groups.setToolTip(tr("Go to a group of settings"))
+        menu = QMenu(groups)
+        for group in GROUPS:
+            menu.addAction(tr(group), partial(self.show_group, group))
+        groups.setMenu(menu)
+        head = QWidget()
+        row = QHBoxLayout(head)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(theme.SMALL)
+        row.addWidget(self.search, 1)
+        row.addWidget(groups)
+        return head
 
     @property
     def valid(self) -> bool:

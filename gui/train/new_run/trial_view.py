@@ -16,11 +16,11 @@ from engine.run_events import CompletionScored, RewardFault
 from gui import theme
 from gui.controls import Choice, number_text
 from gui.parts import Card, FailureCard, WarningCard, button, words
-from gui.remedies import in_window
 from gui.text import number, tr
 from gui.texts import TextArea
 from gui.train.new_run.preview import Preview
 from gui.train.new_run.trial import Trial
+from gui.train.new_run.words import in_words, said
 
 LIVE = 3
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -110,7 +110,7 @@ class TrialView(Card):
         self.state.setText(f"{stage}…" if trial.busy else "\n".join(trial.notes))
         self.failure.setVisible(trial.failure is not None)
         if trial.failure is not None:
-            self.failure.show_failure(trial.failure)
+            self.failure.show_failure(in_words(trial.failure))
         self.faults.show_sentences(tuple(map(_said, trial.faults)))
         self.table.show_scores(trial.scored, tuple(fault.reward for fault in trial.faults))
         self._update()
@@ -191,7 +191,7 @@ def _figure(score: float | None) -> str:
 
 
 def _said(fault: RewardFault) -> str:
-    return "\n".join(in_window(text) for text in (fault.what, fault.why, fault.remedy) if text)
+    return "\n".join(said(text) for text in (fault.what, fault.why, fault.remedy) if text)
 
 
 def _short(text: str) -> str:

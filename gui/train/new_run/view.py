@@ -38,7 +38,7 @@ from gui.train.new_run.draft import Draft
 from gui.train.new_run.forecast import Forecast
 from gui.train.new_run.forecast_strip import ForecastStrip
 from gui.train.new_run.model_list import ModelList
-from gui.train.new_run.overview import Overview
+from gui.train.new_run.overview import TITLES, Overview
 from gui.train.new_run.preview import Preview
 from gui.train.new_run.reader import Reader
 from gui.train.new_run.recipes import RECIPES
@@ -208,11 +208,12 @@ class NewRunView(QWidget):
         keys.activated.connect(self.start.click)
 
     def _on_read(self, config: TrainConfig, name: str) -> None:
-        folder = places.expand(name).is_dir()
-        if folder:
-            # A second run of the same name would be refused.
-            config = config.model_copy(update={"run_name": ""})
-        self.draft.begin(config, name if name in self.overview.cards.cards else Path(name).name)
+        if name in TITLES:
+            self.draft.begin(config, name, recipe=True)
+        elif places.expand(name).is_dir():
+            self.start_from(config, Path(name).name)
+        else:
+            self.draft.begin(config, Path(name).name)
 
     def _on_changed(self) -> None:
         if self.isVisible():

@@ -31,10 +31,11 @@ class SearchField(QLineEdit):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setPlaceholderText(tr("Search all completions"))
+        self.setPlaceholderText(tr("Search"))
+        self.setToolTip(tr("Find a text in all completions and prompts of the run, the newest first"))
         self.setAccessibleName(tr("Search all completions"))
         self.setClearButtonEnabled(True)
-        self.setMinimumWidth(120)
+        self.setMinimumWidth(110)
         self._icon = QAction(self)
         self.addAction(self._icon, QLineEdit.ActionPosition.LeadingPosition)
         self._pause = QTimer(self, singleShot=True, interval=_PAUSE)

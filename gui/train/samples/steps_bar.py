@@ -97,6 +97,10 @@ class StepsBar(QWidget):
         with QSignalBlocker(self._newest):
             self._newest.setChecked(newest)
 
+    def make_room(self, wide: bool) -> None:
+        """Name what is chosen where there is room for a word."""
+        self._title.setVisible(wide)
+
     def turn(self, steps: int) -> None:
         """Go some steps on, or back."""
         step = min(max(self._field.minimum(), self.step + steps), self.last)

@@ -25,7 +25,7 @@ from gui.train.samples.states import StatePage
 from gui.train.samples.steps_bar import StepsBar
 from gui.train.samples.warm_up import WarmUp
 
-_NARROW = 620
+_NARROW, _NARROWEST = 620, 500  # below them: no list of prompts; the search in a row of its own
 _SIDE = 250
 
 
@@ -43,7 +43,7 @@ class SamplesView(QWidget):
         self.groups: list[Group] = []
         self._target: SampleFound | None = None
         self._warm_up: WarmUp | None = None
-        self._narrow = False
+        self._narrow = self._stacked = False
         self._asked = 0  # the last step of the record at which was looked for completions
         self.steps = StepsBar()
         self.steps.chosen.connect(self._on_step)
@@ -116,9 +116,9 @@ class SamplesView(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Where there is little room, prompts come one at a time."""
         super().resizeEvent(event)
-        narrow = self.width() < _NARROW
-        if narrow != self._narrow:
-            self._narrow = narrow
+        narrow, stacked = self.width() < _NARROW, self.width() < _NARROWEST
+        if (narrow, stacked) != (self._narrow, self._stacked):
+            self._narrow, self._stacked = narrow, stacked
             self._arrange()
 
     def _build(self) -> None:
@@ -160,8 +160,9 @@ class SamplesView(QWidget):
     def _arrange(self) -> None:
         """Put the field beside the steps or below them, and the list where there is room for it."""
         self._top.setVisible(bool(self.groups) or self.steps.last > 0)
-        self._bar.addWidget(self.steps, 0, 0, 1, 2 if self._narrow else 1)
-        self._bar.addWidget(self.field, *((1, 0, 1, 2) if self._narrow else (0, 1, 1, 1)))
+        self.steps.make_room(not self._narrow)
+        self._bar.addWidget(self.steps, 0, 0, 1, 2 if self._stacked else 1)
+        self._bar.addWidget(self.field, *((1, 0, 1, 2) if self._stacked else (0, 1, 1, 1)))
         searching = self._side.currentWidget() is self.found
         alone = self._narrow and searching and self._target is None
         self._pages.setVisible(not alone)

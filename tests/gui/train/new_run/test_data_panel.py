@@ -30,12 +30,12 @@ def test_rows_are_read_when_they_are_looked_at_and_again_when_they_change(qtbot:
     assert view.preview.busy
     first = shown(qtbot, view)
     assert [card.row.held_out for card in first] == [False] * 8 + [True] * 2
-    assert "What is" in first[0].text.text()
+    assert first[0].text.toPlainText() == first[0].row.rendered
     view.draft.change({"learning_rate": 0.1})
     assert not view.preview.busy, "this is no matter of the data"
     view.draft.change({"system_prompt": "Be brief & <b>kind</b>."})
     again = shown(qtbot, view)
-    assert "Be brief &amp; &lt;b&gt;" in again[0].text.text()
+    assert "Be brief & <b>kind</b>." in again[0].text.toPlainText()
     assert again[0].row.tokens > first[0].row.tokens
 
 
@@ -44,9 +44,15 @@ def test_special_tokens_are_quiet_in_every_appearance(qtbot: QtBot, view: NewRun
     card = shown(qtbot, view)[0]
     for look in ("dark", "light"):
         theme.current().wish(look)
-        quiet = f'<span style="color:{theme.current().colours.muted}">&lt;|begin|&gt;'
-        assert quiet in card.text.text()
-        assert f'muted}}">{card.row.question}' not in card.text.text()
+        colours = theme.current().colours
+        assert colour_of(card, card.row.rendered.index("<|user|>")) == colours.muted
+        assert colour_of(card, card.row.rendered.index("What is")) == colours.text
+
+
+def colour_of(card: PromptCard, place: int) -> str:
+    cursor = card.text.textCursor()
+    cursor.setPosition(place + 1)
+    return cursor.charFormat().foreground().color().name()
 
 
 def test_long_rows_are_marked_and_endless_ones_cut(qtbot: QtBot, view: NewRunView, tmp_path: Path) -> None:
@@ -57,10 +63,15 @@ def test_long_rows_are_marked_and_endless_ones_cut(qtbot: QtBot, view: NewRunVie
     view.show_page("data")
     found = {card.row.row: card for card in shown(qtbot, view)}
     assert found[1].warning.text() == "Left out: longer than the longest prompt, 64 tokens"
-    assert len(found[1].text.text()) < 6000
-    assert "小明有三个苹果" in found[0].text.text()
+    assert len(found[1].text.toPlainText()) < 5000
+    assert "小明有三个苹果" in found[0].text.toPlainText()
     assert found[1].answer.text() == "No right answer is known."
-    assert all(card.width() <= view.data.viewport().width() for card in found.values()), "nothing is too wide"
+    for width in (900, 544):
+        view.resize(width, 480)
+        qtbot.waitUntil(lambda: view.data.widget().width() <= view.data.viewport().width())
+        text = found[2].text
+        assert text.document().idealWidth() <= text.viewport().width()
+        assert text.height() >= text.document().size().height()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from engine.grpo.settings import TrainConfig
 from gui.controls import Choice, NumberBox
 from gui.texts import TextLine
-from gui.train.new_run.editors import DatasetEditor, ModelEditor
+from gui.train.new_run.editors import PUZZLES, DatasetEditor, ModelEditor
 from gui.train.new_run.settings_panel import GROUPS
 from gui.train.new_run.view import NewRunView
 from tests.engine.tiny import make_model
@@ -108,3 +108,24 @@ def test_data_sets_are_offered_with_what_belongs_to_them(
     next(action for action in editor.menu.actions() if "File" in action.text()).trigger()
     assert view.draft.config.dataset == file
     assert control(view.settings, TextLine, "Data set").text() == file
+
+
+def test_the_puzzles_that_are_offered_are_tasks() -> None:
+    from engine.grpo import procedural
+
+    for task in PUZZLES:
+        train, held_out = procedural.gym_task(task, 2)
+        assert len(train) == 2
+        assert held_out is not None
+
+
+def test_a_menu_leads_to_each_group(qtbot: QtBot, view: NewRunView) -> None:
+    view.show_page("settings")
+    view.settings.search.setText("seed")
+    (menu,) = [menu for menu in view.settings.findChildren(QMenu) if "Optimiser" in texts(menu)]
+    assert texts(menu) == list(GROUPS)
+    next(action for action in menu.actions() if action.text() == "Optimiser").trigger()
+    bar, holder = view.settings._column.verticalScrollBar(), view.settings._holders["Optimiser"]
+    qtbot.waitUntil(lambda: bar.value() == holder.y() > 0, timeout=WAIT)
+    assert view.settings.search.text() == ""
+    assert control(view.settings, NumberBox, "Learning rate").isVisible()
