@@ -1,6 +1,7 @@
 """Writes the folder of a run of any length, as training would have left it. Knows no trainer and no view.
 
-Run: python -m benchmarks.big_run FOLDER [STEPS] [ROLLOUTS]     (default: 100,000 steps with 1,000,000 rollouts)
+Run: python -m benchmarks.big_run [FOLDER [STEPS [ROLLOUTS]]]
+(default: 100,000 steps with 1,000,000 rollouts, in a temporary folder that goes again)
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import json
 import math
 import random
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 from engine.events import to_json
@@ -159,6 +162,19 @@ _THOUGHTS = (
 )
 
 
+def main() -> None:
+    folder, *sizes = sys.argv[1:] or [""]
+    steps = int(sizes[0]) if sizes else 100_000
+    rollouts = int(sizes[1]) if len(sizes) > 1 else 10 * steps
+    with tempfile.TemporaryDirectory() as aside:
+        run = Path(folder or aside)
+        began = time.perf_counter()
+        write(run, steps, rollouts)
+        size = sum(file.stat().st_size for file in run.iterdir())
+        print(
+            f"  {steps:,} steps, {rollouts:,} completions: {size / 1e6:.0f} MB in {time.perf_counter() - began:.1f} s"
+        )
+
+
 if __name__ == "__main__":
-    given = sys.argv[2:]
-    write(Path(sys.argv[1]), int(given[0]) if given else 100_000, int(given[1]) if len(given) > 1 else 1_000_000)
+    main()

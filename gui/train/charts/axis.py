@@ -31,10 +31,20 @@ class Axis(pyqtgraph.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
         # Its label is not used, and would be set anew with every range.
         self.enableAutoSIPrefix(False)
         self.linkToView(box)
-        self.setGrid(255)
+        box.sigResized.connect(self._resize)
         # Behind the curves; that of the ground is behind its own view.
         self.setZValue(-1000)
         self.setFlag(self.GraphicsItemFlag.ItemNegativeZStacksBehindParent)
+
+    def boundingRect(self) -> QRectF:  # noqa: N802
+        """The writing, and the lines from the left through the chart."""
+        if self._upright:
+            return QRectF(0, -8, LEFT + self._box.width(), self.height() + 16)
+        return QRectF(-LEFT, -1, self.width() + LEFT, self.height() + 1)
+
+    def _resize(self) -> None:
+        self.prepareGeometryChange()
+        self.update()
 
     def drawn(self) -> Ticks:
         """What is written now, and where."""
@@ -51,7 +61,11 @@ class Axis(pyqtgraph.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setFont(theme.ui_font(_FONT))
         grid, ink = QPen(QColor(colours.line), 1), QPen(QColor(colours.muted))
-        area = self._box.mapRectToItem(self, self._box.rect())
+        # The chart's inside lies at the right of the one axis and above the other.
+        inside = self._box.size()
+        area = QRectF(LEFT if self._upright else 0, 0, inside.width(), inside.height())
+        if not self._upright:
+            area.moveBottom(0)
         for value, text in self.drawn():
             share = (value - low) / (high - low)
             if not -1e-9 <= share <= 1 + 1e-9:

@@ -130,11 +130,10 @@ class Series:
 
     def last(self, axis: str) -> Point | None:
         """The latest figures there are; None where there are none."""
-        found = np.flatnonzero(np.isfinite(self.line.values[-1000:]))
-        if not len(found):
-            found = np.flatnonzero(np.isfinite(self.line.values))
-            return self.point(axis, int(found[-1])) if len(found) else None
-        return self.point(axis, int(found[-1]) - min(1000, len(self)))
+        if len(self) and np.isfinite(self.line.values[-1]):
+            return self.point(axis, -1)
+        found = np.flatnonzero(np.isfinite(self.line.values))
+        return self.point(axis, int(found[-1])) if len(found) else None
 
     def _put(self, axis: str, values: NDArray[np.float64]) -> None:
         buffer = self._x[axis]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FAR = 4000.0  # pixels beyond which nothing is seen, and beyond which Qt's painter may overflow
 _DOT = 4.0
-_MOST_PIECES = 64
+_MOST_PIECES, _MANY = 64, 200  # beyond these a band is drawn as bars
 
 
 def near(pixels: Pixels, size: float) -> Pixels:
@@ -83,7 +83,7 @@ def band(painter: QPainter, x: Pixels, tops: Pixels, bottoms: Pixels, colour: QC
     found = np.isfinite(tops) & np.isfinite(bottoms)
     edges = np.flatnonzero(np.diff(found, prepend=False, append=False))
     pieces = edges.reshape(-1, 2).tolist()
-    if len(pieces) > _MOST_PIECES:
+    if len(pieces) > _MOST_PIECES or len(x) > _MANY:
         bars(painter, x, tops, bottoms, colour, 0)
         return
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)

@@ -112,9 +112,8 @@ class Traces(_Inside):
             strokes.line(painter, x, tops, colour, width)
             return
         strokes.bars(painter, x, tops, bottoms, colour, _THIN)
-        heights = bottoms - tops
-        known = heights[np.isfinite(heights)]
-        if len(known) and np.median(known) < _TALL:
+        # Not numpy's median, which imports masked arrays for the first one.
+        if np.count_nonzero(bottoms - tops < _TALL) > np.count_nonzero(bottoms - tops >= _TALL):
             middles = x + np.diff(x, append=x[-1]) / 2
             strokes.line(painter, middles, (tops + bottoms) / 2, colour, width)
 
@@ -123,11 +122,7 @@ class Traces(_Inside):
             colour = QColor(layer.colour)
             colour.setAlphaF(_BAND)
             tops, bottoms = self.down(layer.high.highs), self.down(layer.low.lows)
-            x = self.across(layer.low.x)
-            if layer.low.dense:
-                strokes.bars(painter, x, tops, bottoms, colour, 0)
-            else:
-                strokes.band(painter, x, tops, bottoms, colour)
+            strokes.band(painter, self.across(layer.low.x), tops, bottoms, colour)
 
     def _flag(self, painter: QPainter, flag: Flag) -> None:
         if not np.isfinite(flag.x):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import shiboken6
 from PySide6.QtCore import QTimer
-from PySide6.QtGui import QCloseEvent, QResizeEvent, QShowEvent
+from PySide6.QtGui import QCloseEvent, QPixmapCache, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from engine.events import Failed
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gui.train.record import Record
 
 _INTERVAL = 100  # milliseconds between two looks at records that change
+_PICTURES = 64 * 1024  # kilobytes
 _BUDGET = 0.008  # seconds of a turn of the event loop
 
 
@@ -70,6 +71,8 @@ class ChartsView(QWidget):
         outer.addWidget(self._stack)
         self._due = QTimer(self, singleShot=True, interval=_INTERVAL)
         self._turn = QTimer(self, singleShot=True, interval=0)
+        # Room for the pictures of twenty charts on a screen of high resolution, which are kept while the cursor moves.
+        QPixmapCache.setCacheLimit(max(_PICTURES, QPixmapCache.cacheLimit()))
         self._connect()
         self._look()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
-from engine.events import Event, Failed
+from engine.events import Event, Failed, Note
 from engine.monitor.requests import ReadSamples
 from engine.run_events import SampleRead, SamplesRead
 from engine.workers import Job
@@ -28,6 +28,7 @@ class Reader(QObject):
         self._next: tuple[str, int] | None = None
         self._samples: list[SampleRead] = []
         self._read: SamplesRead | None = None
+        self.notes: list[str] = []  # what was said of the last reading
 
     @property
     def reading(self) -> bool:
@@ -44,7 +45,7 @@ class Reader(QObject):
         if self._job is not None:
             self._next = folder, step
             return
-        self._samples, self._read = [], None
+        self._samples, self._read, self.notes = [], None, []
         self._job = self._desk.network.submit(ReadSamples(folder, step))
         self._job.events.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
@@ -64,6 +65,8 @@ class Reader(QObject):
                 self._samples.append(event)
             elif isinstance(event, SamplesRead):
                 self._read = event
+            elif isinstance(event, Note):
+                self.notes.append(event.text)
 
     def _on_ended(self, ending: object) -> None:
         if self.sender() is not self._job:

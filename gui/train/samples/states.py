@@ -14,6 +14,21 @@ from gui.text import number, tr
 _WIDTH = 420
 
 
+def remarks(read: SamplesRead, notes: list[str], *, live: bool) -> str:
+    """What is wrong with the file of a step that is shown, "" where nothing is; nothing of it is lost."""
+    told = [tr(note) for note in notes]
+    if read.unknown == 1:
+        told.append(tr("One line of this step could not be understood and is left out here."))
+    elif read.unknown:
+        told.append(
+            tr("{count} lines of this step could not be understood and are left out here.", count=number(read.unknown))
+        )
+    # Of a run that trains the last line may be under way.
+    if read.torn and not live and read.step == read.last:
+        told.append(tr("The last line of the file is half-written, as after a power cut, and is left out here."))
+    return " ".join(told)
+
+
 class StatePage(QWidget):
     """A sentence or two in the middle; `acted` is emitted when what it proposes is wanted, `step` is where to go."""
 

@@ -14,6 +14,7 @@ from engine.run_events import SampleFound, SamplesRead
 from gui import theme
 from gui.controls import Choice
 from gui.desk import Desk
+from gui.parts import words
 from gui.text import tr
 from gui.train.record import Record
 from gui.train.samples.group import ORDERS, Group, in_order
@@ -21,7 +22,7 @@ from gui.train.samples.group_view import GroupView
 from gui.train.samples.lists import GroupRow, GroupsModel, Rows
 from gui.train.samples.reader import Reader
 from gui.train.samples.search import Found, SearchField
-from gui.train.samples.states import StatePage
+from gui.train.samples.states import StatePage, remarks
 from gui.train.samples.steps_bar import StepsBar
 from gui.train.samples.warm_up import WarmUp
 
@@ -49,6 +50,8 @@ class SamplesView(QWidget):
         self.steps.chosen.connect(self._on_step)
         self.field = SearchField()
         self.field.wanted.connect(self._on_search)
+        self.remark = words(role="caption")
+        self.remark.hide()
         self.order = Choice()
         self.order.setAccessibleName(tr("Order of the prompts"))
         for order, name in zip(
@@ -162,6 +165,7 @@ class SamplesView(QWidget):
         self._top.setVisible(bool(self.groups) or self.steps.last > 0)
         self.steps.make_room(not self._narrow)
         self._bar.addWidget(self.steps, 0, 0, 1, 2 if self._stacked else 1)
+        self._bar.addWidget(self.remark, 2, 0, 1, 2)
         self._bar.addWidget(self.field, *((1, 0, 1, 2) if self._stacked else (0, 1, 1, 1)))
         searching = self._side.currentWidget() is self.found
         alone = self._narrow and searching and self._target is None
@@ -216,9 +220,12 @@ class SamplesView(QWidget):
             self.steps.set_range(read.first or 1, max(read.last, recorded, read.step))
             if not self.reader.waiting:
                 self.steps.set_step(read.step)
+        live = record is not None and record.live
+        self.remark.setText(remarks(read, self.reader.notes, live=live))
+        self.remark.setVisible(bool(self.remark.text()))
         if not groups:
             self.groups = []
-            self.state.explain(read, live=record is not None and record.live, recorded=recorded)
+            self.state.explain(read, live=live, recorded=recorded)
             self._pages.setCurrentWidget(self.state)
             self._arrange()
             return

@@ -297,6 +297,19 @@ def test_a_step_without_completions_leads_to_the_nearest(tmp_path: Path, open_ru
     assert view.shown_step == 5
 
 
+def test_what_is_wrong_with_the_file_is_told(tmp_path: Path, open_run: Open, qtbot: QtBot) -> None:
+    lines = many_steps([1, 2], 1, 2)
+    write_samples(tmp_path, *lines[:3], b'{"step": 2, "text": 3}\n', lines[3], b'{"step": 2, "te')
+    view = open_run(tmp_path)
+    assert view.shown_step == 2
+    assert len(view.group.completions.rows.rows) == 2
+    assert "One line of this step" in view.remark.text()
+    assert "half-written" in view.remark.text()
+    view.go(1)
+    settle(qtbot, view)
+    assert not view.remark.isVisible()
+
+
 def test_a_folder_that_is_gone_and_comes_back(trained: Path, tmp_path: Path, open_run: Open, qtbot: QtBot) -> None:
     view = open_run(tmp_path / "away")
     assert "not there any more" in view.state.failure.text()
