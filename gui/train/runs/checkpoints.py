@@ -35,7 +35,7 @@ _COLUMNS = (
     ("Saved", "When it was written."),
 )
 _INTERVAL, _REWARD = 2, 3
-_ROOMY, _ROWS = 600, 4  # the width for all columns; the rows that are shown at least
+_ROOMY, _ROWS = 520, 4  # the width for all columns; the rows that are shown at least
 _WINDOW = 10  # steps that a mean reward is over
 
 
@@ -66,8 +66,9 @@ class CheckpointsView(QWidget):
         self.failure, self.exporting = FailureCard(), Exporting(desk)
         self.failure.hide()
         self._empty = words(role="muted")
-        self.chat, self.compare = button(tr("Chat"), primary=True), button(tr("Compare with the Base Model"))
-        self.compare.setToolTip(tr("Ask both the same, and see the answers side by side"))
+        self.chat, self.compare = button(tr("Chat"), primary=True), button(tr("Compare…"))
+        self.compare.setAccessibleName(tr("Compare with the base model"))
+        self.compare.setToolTip(tr("Ask this and the model it began as the same, and see the answers side by side"))
         self.whole = button(tr("Make a Whole Model"))
         self.convert, self.upload = button(tr("Convert…")), button(tr("Upload…"))
         self.convert.setToolTip(tr("Make it smaller, for example with 4 bits a weight"))
@@ -219,16 +220,18 @@ class CheckpointsView(QWidget):
         """Let the person do what can be done with what is chosen."""
         found = self.selected
         live = self._record is not None and self._record.live
-        for made in (self.chat, self.compare, self.whole, self.convert, self.upload):
+        ready = found is not None and found.ready
+        # None is shown for a moment only: the window would be made wider for it.
+        for made in (self.chat, self.compare):
             made.setVisible(found is not None)
+        self.whole.setVisible(found is not None and not ready)
+        self.convert.setVisible(ready)
+        self.upload.setVisible(ready)
+        self.whole.setEnabled(not self.exporting.busy)
         if found is None:
             self._said.setText("")
             return
-        self.whole.setVisible(not found.ready)
-        self.whole.setEnabled(not self.exporting.busy)
-        self.convert.setVisible(found.ready)
-        self.upload.setVisible(found.ready)
-        if found.ready:
+        if ready:
             text = tr("This is a model of its own, ready to be used.")
         elif found.adapters:
             text = tr("These are adapters for {model}. Merged with it they become one model.", model=found.model)
@@ -252,7 +255,7 @@ class CheckpointsView(QWidget):
 
 class _Table(PlainTable):
     def __init__(self) -> None:
-        super().__init__(tr("Checkpoints"))
+        super().__init__(tr("Checkpoints"), narrowest=64)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self.set_titles([tr(title) for title, _ in _COLUMNS])
         for place, (_, tip) in enumerate(_COLUMNS):
@@ -273,8 +276,9 @@ class _Table(PlainTable):
 
     def fit(self) -> None:
         """Be as high as the rows, or less where there is no room for all of them."""
-        super().fit()
-        self.setMinimumHeight(min(self.maximumHeight(), HEAD + _ROWS * ROW))
+        height = self.height_of_rows()
+        self.setMaximumHeight(height)
+        self.setMinimumHeight(min(height, HEAD + _ROWS * ROW))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """What can be done without gives way where there is little room."""

@@ -13,7 +13,6 @@ from gui.text import tr
 
 HEAD, ROW = 30, 28
 """The heights of the head and of a row."""
-_NARROWEST = 112
 _NAMES = 0.4  # the most of the width that the first column may take where others share the rest
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -22,14 +21,15 @@ RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 class PlainTable(QTableWidget):
     """As high as the rows that are shown."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, narrowest: int = 100) -> None:
         super().__init__()
+        self._narrowest = narrowest  # the least width of a column
         self.setAccessibleName(name)
         self._width = 0
         header = self.horizontalHeader()
         header.setDefaultAlignment(LEFT)
         header.setHighlightSections(False)
-        header.setMinimumSectionSize(_NARROWEST)
+        header.setMinimumSectionSize(narrowest)
         header.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         header.setFixedHeight(HEAD)
         header.setAccessibleName(tr("Names of the columns"))
@@ -80,17 +80,21 @@ class PlainTable(QTableWidget):
             item.setTextAlignment(side)
 
     def fit(self) -> None:
-        """Be as high as the rows."""
+        """Be as high as the rows, and share the width among the columns."""
+        self.setFixedHeight(self.height_of_rows())
+
+    def height_of_rows(self) -> int:
+        """Share the width among the columns; what height shows all rows then."""
         rows = sum(not self.isRowHidden(row) for row in range(self.rowCount()))
-        first, others = 0, max(0, self.columnCount() - 1)
+        others = sum(not self.isColumnHidden(place) for place in range(1, self.columnCount()))
+        first = 0
         if self.columnCount():
             wanted = max(self.sizeHintForColumn(0), self._width)
-            first = max(_NARROWEST, min(wanted, int(_NAMES * self.width())))
+            first = max(self._narrowest, min(wanted, int(_NAMES * self.width())))
             self.setColumnWidth(0, first)
-        hidden = sum(self.isColumnHidden(place) for place in range(self.columnCount()))
-        crowded = first + _NARROWEST * (others - hidden) > self.width()
+        crowded = first + self._narrowest * others > self.width()
         bar = self.horizontalScrollBar().sizeHint().height() if crowded else 0
-        self.setFixedHeight(HEAD + ROW * rows + bar + 2)
+        return HEAD + ROW * rows + bar + 2
 
     def texts(self) -> list[tuple[str, ...]]:
         """What the rows that are shown say, for tests and screen readers."""

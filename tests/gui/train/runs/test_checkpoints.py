@@ -165,6 +165,22 @@ def test_the_choice_stays_while_checkpoints_come_and_go(
     assert view.selected.step == 2
 
 
+def test_many_checkpoints_scroll_above_the_buttons(
+    qtbot: QtBot, desk: Desk, view: CheckpointsView, whole: Path, tmp_path: Path
+) -> None:
+    folder = copied(whole, tmp_path / "run")
+    for number in range(10, 40):
+        shutil.copytree(folder / "checkpoints" / "000004", folder / "checkpoints" / f"{number:06}")
+    view.resize(520, 420)
+    show(qtbot, desk, view, folder)
+    assert len(view.found) == 33
+    qtbot.waitUntil(lambda: view.table.geometry().bottom() < view._said.geometry().top())
+    assert view.height() == 420
+    assert view.table.verticalScrollBar().maximum() > 0
+    view.resize(900, 1400)
+    qtbot.waitUntil(lambda: view.table.verticalScrollBar().maximum() == 0)
+
+
 def test_a_folder_that_is_gone_is_explained(
     qtbot: QtBot, desk: Desk, view: CheckpointsView, whole: Path, tmp_path: Path
 ) -> None:
