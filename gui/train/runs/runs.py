@@ -139,13 +139,13 @@ class Runs(QObject):
             self.look()
         else:
             self._show(self._found, self._gone)
+            self._judge_added()
 
     def mark_paused(self, folders: Collection[str]) -> None:
         """Say of these runs of the window, and of no others, that they are held."""
         if self.paused != (paused := frozenset(folders)):
             self.paused = paused
             self._show(self.runs, self.absent)
-            self._judge_added()
 
     def _judge_added(self) -> None:
         """Say so where there is nothing in a folder that was added just now."""
