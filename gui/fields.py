@@ -25,6 +25,7 @@ from gui.controls import Choice, NumberBox, Slider, Switch, mark, number_text
 from gui.text import tr
 from gui.texts import Chips, TextArea, TextLine
 
+_POSITIONS = 200  # the most that a slider's knob can be brought to
 _KEYS = {
     "return": QKeyCombination(Qt.Key.Key_Return),
     "command-return": QKeyCombination(Qt.Modifier.CTRL, Qt.Key.Key_Return),
@@ -166,7 +167,8 @@ class NumberEditor(Editor):
         step = facts.extra.get("step")
         bounded = facts.low is not None and facts.high is not None and not facts.optional
         span = (facts.high or 0) - (facts.low or 0)
-        if step is None and (self._whole or bounded):
+        # What is above nothing and has no step, as a learning rate, goes in powers of ten.
+        if step is None and (self._whole or (bounded and not facts.low_open)):
             step = 1 if self._whole else span / 100
         nudge = step or 0
         low = facts.low + nudge if facts.low is not None and facts.low_open else facts.low
@@ -175,7 +177,7 @@ class NumberEditor(Editor):
         self._box = NumberBox(low, high, whole=self._whole, step=step, empty=empty)
         self._slider: Slider | None = None
         self.wide = False
-        if bounded and low is not None and high is not None and (not self._whole or span <= 200):
+        if bounded and low is not None and high is not None and step is not None and span <= _POSITIONS * step:
             self._low, self._high, self._step = Decimal(repr(low)), Decimal(repr(high)), Decimal(repr(step))
             self._slider = Slider(ceil((self._high - self._low) / self._step))
             self._slider.valueChanged.connect(self._slid)

@@ -33,7 +33,7 @@ def type_in(dialog: Adjust, name: str, value: Any) -> None:
 
 
 def test_it_shows_what_can_change_as_it_is_now(dialog: Adjust) -> None:
-    assert set(dialog.form._rows) == set(CHANGEABLE)
+    assert set(dialog.form._facts) == set(CHANGEABLE)
     assert dialog.form.current.temperature == 0.8  # type: ignore[attr-defined]
     assert not dialog.apply.isEnabled()
     assert dialog.commands() == []
