@@ -14,6 +14,7 @@ from engine.errors import UserError, explain
 from engine.events import Event, ModelFetched, ModelFound, ModelUnloaded, ReplyFinished, Token
 from engine.live import LivePolicies
 from engine.monitor import jobs as monitor
+from engine.monitor.requests import ChangeNotes
 from engine.requests import (
     CHAT,
     CONVERSION,
@@ -72,6 +73,8 @@ __all__ = [
     "start",
 ]
 
+UNBROKEN = (ChangeNotes,)
+"""What a person wrote and takes no time to keep; it is kept although its lane closes."""
 # A token that was shown is on disk within a second.
 _SAVE_SECONDS = 0.5
 

@@ -194,8 +194,9 @@ class NetworkLane(Lane):
 
     def close(self) -> None:
         self._closed = True
-        for task in self._tasks.values():
-            task.control("cancel")
+        for job, task in self._tasks.items():
+            if not isinstance(job.request, jobs.UNBROKEN):
+                task.control("cancel")
         self._pool.waitForDone()
         self._deliver()
 

@@ -5,12 +5,14 @@ One folder a run: config.toml, events.jsonl, samples.jsonl and checkpoints/STEP.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,7 @@ _SAMPLES = "samples.jsonl"
 _SAVED = re.compile(rb'\{"event": "(?:checkpoint_saved"|training_stopped".*"step": [1-9])')
 # A model is written here, and moved to the place of that name.
 _MODELS = ("model", "fused")
+_TRIES, _TRY_SECONDS = 10, 0.02
 
 
 class RunFolder:
@@ -239,7 +242,7 @@ def _locked(folder: Path) -> IO[str]:
     """The lock file, held; closing it gives the lock back, and so does the end of the process, however it comes."""
     lock = (folder / run_names.LOCK).open("a+", encoding="utf-8")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(lock)
     except BlockingIOError as error:
         lock.seek(0)
         holder = lock.read().strip() or "unknown"
@@ -258,6 +261,16 @@ def _locked(folder: Path) -> IO[str]:
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
+
+
+def _take(lock: IO[str]) -> None:
+    """Hold the lock; who only looks whether somebody trains there has it for an instant."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_TRY_SECONDS)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _write_config(folder: Path, config: TrainConfig) -> None:

@@ -1,4 +1,4 @@
-"""Tells whether some process trains in a run's folder. Knows no record and no window."""
+"""Tells whether some process trains in a run's folder. Knows no figures and no window."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import time
 from pathlib import Path
 
 from engine.grpo import run_names
+from engine.monitor import glance
 
 # A lock on another machine's disk cannot be seen from here; what was written just now tells of it.
 _FRESH_SECONDS = 20.0
 
 
 def is_live(folder: Path, record: Path) -> bool:
-    """Whether the run's lock is held, or its record was written to by a process that cannot be seen from here."""
+    """Whether the run's lock is held, or its record is being written to by a process that cannot be seen from here."""
     held = is_held(folder)
-    return _is_fresh(record) if held is None else held
+    return _is_written(record) if held is None else held
 
 
 def is_held(folder: Path) -> bool | None:
@@ -33,8 +34,12 @@ def is_held(folder: Path) -> bool | None:
     return False
 
 
-def _is_fresh(record: Path) -> bool:
+def _is_written(record: Path) -> bool:
     try:
-        return time.time() - record.stat().st_mtime < _FRESH_SECONDS
+        stat = record.stat()
+        # What was copied just now looks as if it were being written; its end says that it is not.
+        return time.time() - stat.st_mtime < _FRESH_SECONDS and (
+            glance.take(str(record), stat.st_mtime_ns, stat.st_size).ending is None
+        )
     except OSError:
         return False

@@ -20,7 +20,7 @@ from engine.events import Event
 from engine.grpo import checkpoint, config_file
 from engine.grpo.settings import TrainConfig
 from engine.monitor import glance
-from engine.monitor.liveness import is_held, is_live
+from engine.monitor.liveness import is_live
 from engine.monitor.record import FILE
 from engine.run_events import CheckpointFound, ConfigRead, RunFound, RunMoved, RunStatus
 
@@ -104,11 +104,8 @@ def look(folder: Path) -> RunFound:
         record, problem = glance.NOTHING, _LOCKED_RECORD
     if problem in {_STRANGE_RECORD, _LOCKED_RECORD}:
         status = "unreadable"
-    elif record.ending:
-        # What was copied just now looks as if it were being written.
-        status = "training" if is_held(folder) else record.ending
     else:
-        status = "training" if is_live(folder, file) else "interrupted"
+        status = "training" if is_live(folder, file) else record.ending or "interrupted"
     if status == "training" and problem == _NO_RECORD:
         problem = ""
     return RunFound(

@@ -33,6 +33,7 @@ class Monitor(QWidget):
     convert_wanted = Signal(str)
     upload_wanted = Signal(str)
     models_changed = Signal()
+    notes_kept = Signal()
 
     def __init__(self, desk: Desk, trainings: Trainings, folder: str) -> None:
         super().__init__()
@@ -107,6 +108,12 @@ class Monitor(QWidget):
         """Follow the run no more, as before its folder is moved."""
         self.record.rest()
 
+    def flush(self) -> None:
+        """Keep the notes that are being typed, as before the window closes."""
+        about = self._views.get("about")
+        if about is not None:
+            about.flush()  # type: ignore[attr-defined]
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._make_room()
@@ -153,7 +160,10 @@ class Monitor(QWidget):
         column.addLayout(names)
         column.addWidget(self.bar)
         column.addLayout(cards)
-        column.addWidget(self.tabs)
+        tabs = QHBoxLayout()
+        tabs.setContentsMargins(theme.LARGE, 0, theme.LARGE, 0)
+        tabs.addWidget(self.tabs)
+        column.addLayout(tabs)
         column.addWidget(rule)
         column.addWidget(self.stack, 1)
 
@@ -200,6 +210,7 @@ class Monitor(QWidget):
         from gui.train.runs.about import AboutRun
 
         view = AboutRun(self._desk)
+        view.notes_kept.connect(self.notes_kept)
         view.show_record(self.record, self._run, here=self.training is not None)
         return view
 

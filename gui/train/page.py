@@ -155,6 +155,8 @@ class TrainPage(QWidget):
         self.manners.close()
         self._warm_up.close()
         self.runs.rest()
+        for monitor in self.monitors.values():
+            monitor.flush()
         if self._new is not None:
             self._new.close_jobs()
 
@@ -255,6 +257,7 @@ class TrainPage(QWidget):
         made.convert_wanted.connect(self.convert_wanted)
         made.upload_wanted.connect(self.upload_wanted)
         made.models_changed.connect(self.models_changed)
+        made.notes_kept.connect(self.runs.look)
         made.show_tab("charts")
         self.stack.addWidget(made)
         return made

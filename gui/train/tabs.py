@@ -26,7 +26,7 @@ class Tabs(QWidget):
         self._row.setContentsMargins(2, 2, 2, 2)
         self._row.setSpacing(2)
         row = QHBoxLayout(self)
-        row.setContentsMargins(theme.LARGE, 0, theme.LARGE, 0)
+        row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(track)
         row.addStretch()
 
@@ -37,7 +37,7 @@ class Tabs(QWidget):
         made.setAccessibleName(title)
         made.setCheckable(True)
         made.setProperty("role", "tab")
-        made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         made.clicked.connect(lambda: self.chosen.emit(name))
         made.setChecked(not self._buttons)
         # The chosen one is bold, and must not be cut for it.

@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QSizePolicy,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -45,6 +42,7 @@ from gui.train.new_run.recipes import RECIPES
 from gui.train.new_run.rewards_panel import RewardsPanel
 from gui.train.new_run.settings_panel import SettingsPanel
 from gui.train.new_run.trial import Trial
+from gui.train.tabs import Tabs
 
 if TYPE_CHECKING:
     from gui.desk import Desk
@@ -78,7 +76,7 @@ class NewRunView(QWidget):
             "data": (tr("Data"), self.data),
             "rewards": (tr("Rewards"), QWidget()),
         }
-        self._segments: dict[str, QToolButton] = {}
+        self.tabs = Tabs()
         self._lay_out()
         self._connect()
         self.setAcceptDrops(True)
@@ -108,7 +106,7 @@ class NewRunView(QWidget):
         if name == "rewards":
             self._make_rewards()
         self.stack.setCurrentWidget(self._pages[name][1])
-        self._segments[name].setChecked(True)
+        self.tabs.mark(name)
 
     def save_as(self) -> None:
         """Write the settings to a file that the person chooses."""
@@ -155,17 +153,9 @@ class NewRunView(QWidget):
         title.setWordWrap(False)
         row.addWidget(title)
         row.addStretch()
-        group = QButtonGroup(self)
+        row.addWidget(self.tabs)
         for name, (text, page) in self._pages.items():
-            segment = QToolButton()
-            segment.setText(text)
-            segment.setCheckable(True)
-            segment.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            segment.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-            segment.clicked.connect(lambda _=False, name=name: self.show_page(name))
-            group.addButton(segment)
-            row.addWidget(segment)
-            self._segments[name] = segment
+            self.tabs.add(name, text)
             self.stack.addWidget(page)
         foot = QWidget()
         column = QVBoxLayout(foot)
@@ -191,6 +181,7 @@ class NewRunView(QWidget):
     def _connect(self) -> None:
         self.reader.read.connect(self._on_read)
         self.reader.failed.connect(self.overview.show_failure)
+        self.tabs.chosen.connect(self.show_page)
         self.overview.chosen.connect(self.reader.start)
         self.overview.page_wanted.connect(self.show_page)
         self.overview.save_wanted.connect(self.save_as)

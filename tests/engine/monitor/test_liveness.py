@@ -11,6 +11,8 @@ from pathlib import Path
 
 from engine.grpo import run_names
 from engine.monitor.liveness import is_live
+from engine.training_events import TrainingStopped
+from tests.engine.monitor.steps import step, write_events
 
 _HOLD = """
 import fcntl, sys
@@ -55,6 +57,13 @@ def test_without_a_lock_the_age_of_the_record_tells(tmp_path: Path) -> None:
     assert not is_live(tmp_path, record)
     record.touch()
     assert is_live(tmp_path, record)
+    write_events(tmp_path, step(1))
+    assert is_live(tmp_path, record)
     hour_ago = time.time() - 3600
     os.utime(record, (hour_ago, hour_ago))
     assert not is_live(tmp_path, record)
+
+
+def test_an_ended_run_that_was_copied_just_now_is_not_under_way(tmp_path: Path) -> None:
+    write_events(tmp_path, step(1), TrainingStopped(str(tmp_path), 1))
+    assert not is_live(tmp_path, tmp_path / "events.jsonl")

@@ -190,6 +190,17 @@ def test_notes_are_kept_when_typing_pauses(qtbot: QtBot, desk: Desk, about: Abou
     assert about.notes.text.toPlainText() == "It works!"
 
 
+def test_notes_that_are_being_typed_are_kept_when_the_window_closes(
+    qtbot: QtBot, desk: Desk, about: AboutRun, tmp_path: Path
+) -> None:
+    folder = written(tmp_path / "run", started(), step(1))
+    show(qtbot, desk, about, folder)
+    QTest.keyClicks(about.notes.text, "Not yet")
+    about.flush()
+    desk.network.close()
+    assert kept(folder)["notes"] == "Not yet"
+
+
 def test_tags_are_kept(qtbot: QtBot, desk: Desk, about: AboutRun, tmp_path: Path) -> None:
     folder = written(tmp_path / "run", started(), step(1))
     show(qtbot, desk, about, folder)
