@@ -1,8 +1,10 @@
 # Two commands are enough: `make run` and `make test`. Both first see to .venv, which takes less than a second
-# when nothing changed. PYTHON=... names the Python to use; ARGS=... goes on to pytest, to uv or to the program.
+# when nothing changed. PYTHON=... names the Python to use; ARGS=... goes on to pytest, to uv or to the program;
+# JOBS=... is how many processes share the tests.
 
 BIN := .venv/bin
 OFFSCREEN := QT_QPA_PLATFORM=offscreen
+JOBS := 2
 
 .DEFAULT_GOAL := help
 .PHONY: help environment run test lint format self-test bench lock clean
@@ -22,7 +24,7 @@ run: environment ## open the window
 	fi
 
 test: lint ## run every check, stopping at the first red one
-	@$(OFFSCREEN) $(BIN)/pytest $(ARGS)
+	@$(OFFSCREEN) $(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 lint: environment ## ruff and mypy
 	@$(BIN)/ruff check .

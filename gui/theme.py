@@ -154,8 +154,9 @@ _theme: list[Theme] = []
 
 
 def install(application: QApplication) -> Theme:
-    """Give the application its looks; called once, before the first widget."""
-    _theme[:] = [Theme(application)]
+    """Give the application its looks, before the first widget; one that has them keeps them."""
+    if not _theme or _theme[0].parent() is not application:
+        _theme[:] = [Theme(application)]
     return _theme[0]
 
 

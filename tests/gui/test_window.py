@@ -98,7 +98,7 @@ def test_every_control_is_reached_by_the_keyboard(qtbot: QtBot, window: MainWind
 
 def test_pages_are_changed_by_sidebar_and_menu(qtbot: QtBot, window: MainWindow) -> None:
     buttons = {b.text(): b for b in window.sidebar.findChildren(QToolButton)}
-    assert set(buttons) == {"Chat", "Convert", "Settings"}
+    assert set(buttons) == {"Chat", "Convert", "Train", "Settings"}
     qtbot.mouseClick(buttons["Settings"], Qt.MouseButton.LeftButton)
     assert window.pages.currentWidget() is window.settings
     action(window, "Convert").trigger()

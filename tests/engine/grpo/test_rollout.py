@@ -8,7 +8,7 @@ from typing import Any, Literal
 import mlx.core as mx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from engine import session
@@ -123,6 +123,16 @@ def assert_same(found: list[Rollout], expected: list[Rollout]) -> None:
         assert np.allclose(one.logprobs, other.logprobs, rtol=0, atol=1e-4)
 
 
+def on_a_border(one: Rollout, other: Rollout) -> bool:
+    """Whether a draw fell between two neighbours of the vocabulary, where rounding says which of them it is."""
+    parted = next(
+        (place for place, pair in enumerate(zip(one.tokens, other.tokens, strict=False)) if pair[0] != pair[1]), None
+    )
+    if parted is None or abs(one.tokens[parted] - other.tokens[parted]) != 1:
+        return False
+    return np.allclose(one.logprobs[:parted], other.logprobs[:parted], rtol=0, atol=1e-4)
+
+
 def batches(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The shape of each call of the model from now on, as long as the test lasts."""
     shapes = []
@@ -226,6 +236,7 @@ def test_progress_grows_to_all_tokens(tmp_path: Path, kind: str, at_once: int) -
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example([6, 5, 9, 5], 5, 20, 4, 407, False)  # a draw on a border, with gemma3
 @given(
     st.lists(st.integers(1, 12), min_size=1, max_size=5),
     st.integers(1, 5),
@@ -251,7 +262,8 @@ def test_completions_of_any_lengths_are_those_of_all_at_once(
     )
     found = cases.completions(policy, config, prompts, seed)
     some = cases.completions(policy, config.model_copy(update={"rollout_batch_size": at_once}), prompts, seed)
-    assert_same(some, found)
+    pairs = [pair for pair in zip(some, found, strict=True) if not on_a_border(*pair)]
+    assert_same([one for one, _ in pairs], [other for _, other in pairs])
 
 
 @pytest.fixture(scope="module", params=["llama", "gemma3"])
