@@ -124,7 +124,10 @@ class TrainingTour:
             self._tools.settle(1.0)
             self._tools.picture(f"train-{tab}")
         self._page.reach.write_report(monitor.record.folder, str(places.runs_folder() / "report.html"))
-        self._tools.until("the report is written", (places.runs_folder() / "report.html").is_file)
+        notice = self._tools.window.notice
+        self._tools.until("the report is written", notice.isVisible)
+        self._tools.check("it is there", (places.runs_folder() / "report.html").is_file())
+        notice.hide()
 
     def _explains_what_is_wrong(self) -> None:
         whole = Path(self._monitor().record.folder)
@@ -141,6 +144,9 @@ class TrainingTour:
             self._page.open(str(folder))
             monitor = self._monitor()
             self._tools.until(f"the {name} run is read", partial(getattr, monitor.record, "loaded"))
+            self._tools.settle()
+            charts = monitor.view("charts")
+            self._tools.until("its charts are drawn", lambda charts=charts: not charts.busy)  # type: ignore[misc]
             said = monitor.failure.isVisible() or bool(monitor.warnings.sentences)
             self._tools.check(f"what is wrong with the {name} run is said", said)
             self._tools.picture(f"train-{name}")

@@ -68,19 +68,22 @@ class Manners(QObject):
         macos.dock_progress(None)
 
     def look(self) -> None:
-        """Warn of a battery that runs low or of a shortage of memory, once for each."""
+        """Warn of running on the battery, of a low one and of a shortage of memory, once for each."""
         power = macos.power()
-        low = power.on_battery is True and power.percent is not None and power.percent < _LOW_BATTERY
-        self._warn(
-            "battery",
-            tr(
-                "The battery is at {percent} % and not charging. Training empties it quickly: plug the computer in, "
-                "or pause the run.",
-                percent=number(power.percent or 0),
-            )
-            if low
-            else "",
+        left = power.percent if power.on_battery is True else None
+        low = left is not None and left < _LOW_BATTERY
+        percent = number(left or 0)
+        on_battery = tr(
+            "This computer runs on its battery, which is at {percent} %. Training empties it quickly: plug it in, or "
+            "pause the run.",
+            percent=percent,
         )
+        is_low = tr(
+            "The battery is at {percent} %. The run ends with it: plug the computer in, or pause the run.",
+            percent=percent,
+        )
+        self._warn("battery", on_battery if left is not None and not low else "")
+        self._warn("low battery", is_low if low else "")
         critical = macos.memory_pressure() == "critical"
         self._warn(
             "memory",

@@ -97,7 +97,7 @@ class ChartsView(QWidget):
     @property
     def busy(self) -> bool:
         """Whether something that is seen is not yet up to date."""
-        return self._turn.isActive()
+        return self._due.isActive() or self._turn.isActive()
 
     def show_records(self, records: Sequence[Record]) -> None:
         """Show these runs: the first with its band and marks, the others over it. None: say that there is none."""
@@ -297,6 +297,8 @@ class Nothing(QWidget):
             self.failure.show_failure(failure)
         if not records:
             self.text.setText(tr("Choose a run to see its charts."))
+        elif records[0].missing and not records[0].live:
+            self.text.setText(tr("Without a record there is nothing to draw."))
         elif records[0].loaded:
             self.text.setText(tr("The charts appear with the first step."))
         else:

@@ -120,22 +120,25 @@ def test_a_window_that_closes_leaves_the_computer_as_it_was(case: Case) -> None:
     case.manners.close()
 
 
-def test_a_low_battery_is_said_once_and_once_more_when_it_comes_again(case: Case) -> None:
+def test_a_battery_is_spoken_of_once_when_it_is_used_and_once_when_it_is_low(case: Case) -> None:
     case.manners.begin("run-1")
     for on_battery, percent, said in [
-        (True, 20, 0),
-        (True, 19, 1),
-        (True, 18, 1),
-        (False, 18, 1),
-        (True, 12, 2),
-        (None, 5, 2),
-        (True, None, 2),
+        (False, 80, 0),
+        (True, 80, 1),
+        (True, 20, 1),
+        (True, 19, 2),
+        (True, 18, 2),
+        (False, 18, 2),
+        (True, 12, 3),
+        (None, 5, 3),
+        (True, None, 3),
     ]:
         case.power = macos.Power(on_battery, percent)
         case.manners.look()
         assert len(case.news) == said
-    assert "19 %" in case.news[0].text
-    assert "12 %" in case.news[1].text
+    assert "80 %" in case.news[0].text
+    assert "19 %" in case.news[1].text
+    assert "12 %" in case.news[2].text
 
 
 def test_a_shortage_of_memory_is_said_once_and_offers_to_pause(case: Case) -> None:
