@@ -6,6 +6,7 @@ The record of a long run has many megabytes; of its end as much is read as holds
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -126,7 +127,7 @@ def _last(events: list[dict[str, Any]], kind: str) -> dict[str, Any] | None:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _count(value: Any) -> int:

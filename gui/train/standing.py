@@ -51,8 +51,8 @@ def progress(record: Record, training: Training | None) -> str:
     if (training is not None and training.state == "training") or (training is None and record.live):
         if seconds is not None and seconds >= 1:
             words.append(tr("about {time} left", time=duration(seconds)))
-    elif len(record):
-        words.append(duration(float(record.column("elapsed")[-1])))
+    elif len(record) and math.isfinite(elapsed := float(record.column("elapsed")[-1])):
+        words.append(duration(elapsed))
     return " · ".join(words)
 
 
@@ -70,8 +70,8 @@ def seconds_left(record: Record) -> float | None:
 def results(record: Record) -> str:
     """Reward and accuracy as they are now."""
     words = []
-    if len(record):
-        words.append(tr("reward {reward}", reward=number(float(record.column("reward")[-1]), 2)))
+    if len(record) and math.isfinite(reward := float(record.column("reward")[-1])):
+        words.append(tr("reward {reward}", reward=number(reward, 2)))
     judged = [one for one in record.evaluations if one.when != "quick"]
     if judged:
         now, before = judged[-1], judged[0]

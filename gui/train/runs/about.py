@@ -44,7 +44,7 @@ class AboutRun(QWidget):
         self._values: Values | None = None
         self._mark, self.sentence = QLabel(), words(role="strong")
         self.more, self.success = words(role="muted"), words(role="muted")
-        self.odd, self.failure = WarningCard(), FailureCard()
+        self.odd = WarningCard()
         self.notes = Notes(desk)
         self.notes.kept.connect(self.notes_kept)
         self._lay_out()
@@ -83,7 +83,7 @@ class AboutRun(QWidget):
         rows = QVBoxLayout(column)
         rows.setContentsMargins(0, theme.LARGE, 0, theme.HUGE)
         rows.setSpacing(theme.LARGE)
-        for widget in (self._standing_card(), self.odd, self.failure, self.notes, self._news_card()):
+        for widget in (self._standing_card(), self.odd, self.notes, self._news_card()):
             rows.addWidget(widget)
         self._settings = self._settings_card()
         rows.addWidget(self._settings)
@@ -167,12 +167,9 @@ class AboutRun(QWidget):
         if not self.isVisible():
             return
         run, record = self._run, self._record
-        self.failure.setVisible(record is not None and record.failure is not None)
-        if record is not None and record.failure is not None:
-            self.failure.show_failure(record.failure)
         for card in (self.facts, self.notes, self._settings):
             card.setVisible(run is not None)
-        self.odd.show_sentences(account.oddities(run, record))
+        self.odd.show_sentences(account.oddities(run))
         happened = account.happened(record)
         self.news.setVisible(bool(happened))
         self._news_text.setText("\n".join(f"{when}: {what}" if when else what for when, what in happened))

@@ -68,21 +68,9 @@ def success(run: RunFound) -> str:
     return ""
 
 
-def oddities(run: RunFound | None, record: Record | None) -> tuple[str, ...]:
-    """What a person should know before trusting what is shown; nothing of it means a loss."""
-    said = [tr(sentence) for sentence in run.problem.splitlines()] if run is not None else []
-    if record is None:
-        return tuple(said)
-    # A process that lives is just writing that line.
-    if record.torn and not record.live:
-        cut = tr("The last line of its record is cut off: the process died while writing it.")
-        said.append(f"{cut} {tr('Nothing before it is lost.')}")
-    if record.unknown == 1:
-        said.append(tr("One line of its record is not shown: a newer version wrote it, or it is damaged."))
-    elif record.unknown:
-        lines = tr("{count} lines of its record are not shown:", count=number(record.unknown))
-        said.append(f"{lines} {tr('a newer version of the program wrote them, or they are damaged.')}")
-    return tuple(said)
+def oddities(run: RunFound | None) -> tuple[str, ...]:
+    """What the list of runs found to be wrong with its files."""
+    return tuple(tr(sentence) for sentence in run.problem.splitlines()) if run is not None else ()
 
 
 def trained(record: Record | None) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from pathlib import Path
 
 import pytest
@@ -16,10 +14,9 @@ from engine.events import Failed
 from engine.monitor import keeping
 from engine.run_events import RunFound
 from gui.desk import Desk
-from gui.train.runs import account
 from gui.train.runs.about import AboutRun
 from gui.train.runs.runs import Runs
-from tests.engine.monitor.run_folders import copied, evaluated, started, step, written
+from tests.engine.monitor.run_folders import evaluated, started, step, written
 from tests.gui.train.runs.conftest import read
 
 
@@ -111,28 +108,6 @@ def test_another_process_trains_it(qtbot: QtBot, desk: Desk, about: AboutRun, tm
     assert not about.more.isVisible()
 
 
-def test_a_torn_line_and_lines_of_a_newer_version(
-    qtbot: QtBot, desk: Desk, about: AboutRun, whole: Path, tmp_path: Path
-) -> None:
-    folder = copied(whole, tmp_path / "torn")
-    with (folder / "events.jsonl").open("a") as file:
-        file.write('{"event": "song_sung"}\n{"event": "dance_danced"}\n{"event": "step_fin')
-    written_at = time.time() - 3600
-    os.utime(folder / "events.jsonl", (written_at, written_at))
-    run = seen(qtbot, desk, folder)
-    record = read(qtbot, desk, folder)
-    about.show_record(record, run)
-    assert about.odd.sentences == (
-        "The last line of its record is cut off: the process died while writing it. Nothing before it is lost.",
-        "2 lines of its record are not shown: a newer version of the program wrote them, or they are damaged.",
-    )
-    assert about.odd.isVisible()
-    record.live = True
-    assert account.oddities(run, record)[0].startswith("2 lines"), "the line is being written"
-    record.live, record.unknown = False, 1
-    assert "One line" in account.oddities(run, record)[1]
-
-
 def test_settings_that_cannot_be_read_are_explained(
     qtbot: QtBot, desk: Desk, about: AboutRun, tmp_path: Path, whole: Path
 ) -> None:
@@ -147,18 +122,6 @@ def test_settings_that_cannot_be_read_are_explained(
     show(qtbot, desk, about, whole)
     assert not about.settings_failure.isVisible()
     assert about.table.isVisible()
-
-
-def test_a_run_whose_folder_is_gone_is_explained(qtbot: QtBot, desk: Desk, about: AboutRun, tmp_path: Path) -> None:
-    folder = written(tmp_path / "run", started(), step(1))
-    show(qtbot, desk, about, folder)
-    folder.rename(tmp_path / "elsewhere")
-    record = about._record
-    assert record is not None
-    with qtbot.waitSignal(record.changed):
-        record.look()
-    assert about.failure.isVisible()
-    assert "not there any more" in about.failure.text()
 
 
 def test_what_changed_while_it_trained(qtbot: QtBot, desk: Desk, about: AboutRun, tmp_path: Path) -> None:
