@@ -22,6 +22,7 @@ from PySide6.QtWidgets import QApplication
 from benchmarks import big_run
 from gui import app
 from gui.desk import Desk
+from gui.window import MainWindow
 
 _TICK = 5
 _PAGE_BYTES = 4096
@@ -87,26 +88,26 @@ def main() -> None:
     big_run.write(folder, steps, rollouts)
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{steps:,} steps, {rollouts:,} completions, {size / 1e6:.0f} MB")
-    application = app.make_application(sys.argv[:1])
+    app.make_application(sys.argv[:1])
     sys.setswitchinterval(app.SWITCH_INTERVAL)
-    desk = Desk()
-    from gui.train.record import Record
-    from gui.train.samples.view import SamplesView
-
-    view = SamplesView(desk)
-    view.resize(1000, 700)
-    view.show()
+    window = MainWindow(Desk())
+    window.resize(1280, 800)
+    window.show()
     watch = Watch()
-    watch.rest(1.0)
+    watch.run("the window and the starter model", lambda: window.chat.loaded is not None)
+    window.go("train")
+    watch.rest(3.0)
     watch.idle = memory()
-    record = Record(desk, str(folder))
-    record.follow()
-    view.show_record(record)
-    watch.run("until the completions of the last step", lambda: bool(view.groups))
-    watch.run("until the record is read too", lambda: record.loaded)
+    window.train.open(str(folder))
+    watch.run("until the run is in view", lambda: window.train.current is not None)
+    monitor = window.train.current
+    assert monitor is not None
+    record, charts = monitor.record, monitor.view("charts")
+    watch.run("until its record is read", lambda: record.loaded)
+    watch.run("until its charts are drawn", lambda: not charts.busy)
     assert len(record) == steps
-    columns = [record.column(name) for name in record.names]
-    print(f"  {len(columns)} columns of {len(columns[0]):,} numbers; with all of them {memory() - watch.idle:+.0f} MB")
+    view = monitor.view("samples")
+    watch.run("until the completions of the last step", lambda: bool(view.groups))
     middle = steps // 2
     view.go(middle)
     watch.run(f"jump to step {middle:,}", lambda: view.shown_step == middle)
@@ -121,8 +122,12 @@ def main() -> None:
     watch.run("search for what is nowhere, to its end", lambda: view.found.text == nowhere and view.found.over)
     end = time.perf_counter() + 2.0
     watch.run("followed with nothing new", lambda: time.perf_counter() > end)
-    desk.close()
-    application.quit()
+    monitor.show_tab("about")
+    watch.rest(1.0)
+    monitor.show_tab("charts")
+    charts.tools.smoothing.setValue(8)
+    watch.run("back to the charts, smoothed", lambda: not charts.busy)
+    window.end()
 
 
 if __name__ == "__main__":

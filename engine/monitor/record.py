@@ -29,6 +29,7 @@ _STEP = b'{"event": "step_finished"'
 _BLOCK = 64 * 1024
 BREATH = 0.00005
 """Seconds in which a thread that waits for the interpreter gets it, the window's above all."""
+_MANY = 300  # steps whose figures are handed over in one piece
 _MARK_BYTES = 512
 _FIGURES = tuple(field.name for field in dataclasses.fields(StepFinished) if field.name not in {"rewards", "rows"})
 
@@ -55,13 +56,19 @@ def read(folder: Path, place: int = 0, mark: str = "") -> Iterator[Event]:
                 yield RecordReplaced()
                 place = 0
             unknown, torn = 0, b""
+            steps: list[dict[str, Any]] = []
             lines.seek(place)
             while block := lines.read(_BLOCK):
                 whole, end, torn = (torn + block).rpartition(b"\n")
                 if end:
-                    unknown += yield from _said(whole.split(b"\n"))
+                    unknown += yield from _said(whole.split(b"\n"), steps)
                     place = lines.tell() - len(torn)
+                if len(steps) >= _MANY:
+                    yield FiguresRead(_columns(steps))
+                    steps = []
                 time.sleep(BREATH)
+            if steps:
+                yield FiguresRead(_columns(steps))
             yield RecordRead(place, _mark(lines, place), len(torn), unknown, is_live(folder, file))
     except FileNotFoundError as error:
         if not folder.is_dir():
@@ -73,8 +80,8 @@ def read(folder: Path, place: int = 0, mark: str = "") -> Iterator[Event]:
         raise errors.explain(error) from error
 
 
-def figures(lines: Sequence[bytes]) -> tuple[FiguresRead | None, int]:
-    """The figures of lines that tell of steps, and how many of the lines were no such thing."""
+def _steps(lines: Sequence[bytes]) -> tuple[list[dict[str, Any]], int]:
+    """What lines say of steps, and how many of them were no such thing."""
     try:
         steps: list[dict[str, Any]] = parse(b"[" + b",".join(lines) + b"]")
         unknown = 0
@@ -83,23 +90,17 @@ def figures(lines: Sequence[bytes]) -> tuple[FiguresRead | None, int]:
         unknown = len(lines) - len(steps)
     # Keys that a newer version added are no concern of this one; a step without its number is no step.
     sound = [step for step in steps if isinstance(step.get("step"), int)]
-    unknown += len(steps) - len(sound)
-    if not sound:
-        return None, unknown
-    columns: list[tuple[str, tuple[float | None, ...]]] = [
-        (name, _numbers([step.get(name) for step in sound])) for name in _FIGURES
-    ]
-    return FiguresRead((*columns, *_rewards(sound))), unknown
+    return sound, unknown + len(steps) - len(sound)
 
 
-def _said(lines: list[bytes]) -> Generator[Event, None, int]:
-    """The events of whole lines, the steps in one; how many were not understood."""
-    steps = [line for line in lines if line.startswith(_STEP)]
-    unknown = 0
-    if steps:
-        found, unknown = figures(steps)
-        if found is not None:
-            yield found
+def _columns(steps: list[dict[str, Any]]) -> tuple[tuple[str, tuple[float | None, ...]], ...]:
+    return (*((name, _numbers([step.get(name) for step in steps])) for name in _FIGURES), *_rewards(steps))
+
+
+def _said(lines: list[bytes], steps: list[dict[str, Any]]) -> Generator[Event, None, int]:
+    """The events of whole lines, but for the steps, which are added to `steps`; how many were not understood."""
+    found, unknown = _steps([line for line in lines if line.startswith(_STEP)])
+    steps += found
     for line in lines:
         if line.strip() and not line.startswith(_STEP):
             try:

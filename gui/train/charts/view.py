@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gui.notices import Notices
     from gui.train.record import Record
 
-_INTERVAL = 100  # milliseconds between two looks at records that change
+_INTERVAL, _LONG = 100, 1000  # milliseconds between two looks at records that change, and that are read at first
 _PICTURES = 64 * 1024  # kilobytes
 _BUDGET = 0.008  # seconds of a turn of the event loop
 
@@ -69,7 +69,7 @@ class ChartsView(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(theme.LARGE, theme.MEDIUM, 0, 0)
         outer.addWidget(self._stack)
-        self._due = QTimer(self, singleShot=True, interval=_INTERVAL)
+        self._due = QTimer(self, singleShot=True)
         self._turn = QTimer(self, singleShot=True, interval=0)
         # Room for the pictures of twenty charts on a screen of high resolution, which are kept while the cursor moves.
         QPixmapCache.setCacheLimit(max(_PICTURES, QPixmapCache.cacheLimit()))
@@ -170,8 +170,10 @@ class ChartsView(QWidget):
         self.windows.pop(key, None)
 
     def _on_changed(self) -> None:
-        if not self._due.isActive():
-            self._due.start()
+        # Of a long record that comes in most pictures would be drawn for nothing.
+        wait = _INTERVAL if all(record.loaded for record in self.records) else _LONG
+        if not self._due.isActive() or self._due.remainingTime() > wait:
+            self._due.start(wait)
 
     def _on_replaced(self) -> None:
         self.shelf.clear()
