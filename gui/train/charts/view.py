@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _INTERVAL, _LONG = 100, 1000  # milliseconds between two looks at records that change, and that are read at first
 _PICTURES = 64 * 1024  # kilobytes
 _BUDGET = 0.008  # seconds of a turn of the event loop
+_PAINT = 16  # milliseconds in which a chart with new figures is painted, before the next one is
 
 
 class ChartsView(QWidget):
@@ -70,7 +71,8 @@ class ChartsView(QWidget):
         outer.setContentsMargins(theme.LARGE, theme.MEDIUM, 0, 0)
         outer.addWidget(self._stack)
         self._due = QTimer(self, singleShot=True)
-        self._turn = QTimer(self, singleShot=True, interval=0)
+        self._turn = QTimer(self, singleShot=True)
+        self._unasked = False  # what is stale is so for new figures alone
         # Room for the pictures of twenty charts on a screen of high resolution, which are kept while the cursor moves.
         QPixmapCache.setCacheLimit(max(_PICTURES, QPixmapCache.cacheLimit()))
         self._connect()
@@ -85,7 +87,7 @@ class ChartsView(QWidget):
         self.tools.fit_wanted.connect(self.fit)
         self.tools.save_wanted.connect(self._save_all)
         self.area.verticalScrollBar().valueChanged.connect(self._wake)
-        self._due.timeout.connect(self._look)
+        self._due.timeout.connect(self._look_on)
         self._turn.timeout.connect(self._work)
         theme.current().changed.connect(self._restyle)
 
@@ -203,8 +205,13 @@ class ChartsView(QWidget):
         self._deal()
         self._wake()
 
+    def _look_on(self) -> None:
+        """See what the records hold by now, where nobody waits for it."""
+        self._look()
+        self._unasked = True
+
     def _look(self) -> None:
-        """See what the records hold by now."""
+        """See what the records hold by now, and show it at once."""
         if self.shelf.look():
             self._deal()
         ends = self.shelf.ends(self.span.axis)
@@ -237,10 +244,11 @@ class ChartsView(QWidget):
         return card
 
     def _wake(self, *_: object, stale: bool = False) -> None:
+        self._unasked = False
         if stale:
             for card in self.all_cards():
                 card.stale = True
-        self._turn.start()
+        self._turn.start(0)
 
     def _work(self) -> None:
         """Make and mend cards for a few milliseconds."""
@@ -249,15 +257,18 @@ class ChartsView(QWidget):
         if missing and self.isVisible():
             self.cards[missing[0].key] = self._new_card(missing[0])
             self._arrange()
-            self._turn.start()
+            self._turn.start(0)
             return
         stale = [card for card in self.all_cards() if card.stale and card.is_seen]
         # The one under the mouse is the one that is looked at.
         for card in sorted(stale, key=lambda card: not card.canvas.led):
             card.canvas.smooth(self.tools.span)
             card.sync()
+            if self._unasked:
+                self._turn.start(_PAINT)
+                return
             if time.perf_counter() > end:
-                self._turn.start()
+                self._turn.start(0)
                 return
 
     def showEvent(self, event: QShowEvent) -> None:
