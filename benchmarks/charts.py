@@ -144,6 +144,7 @@ def main() -> None:
 def more(view: ChartsView, record: Record, random: np.random.Generator) -> None:
     """One more step, drawn at once and not when the view next looks."""
     record._on_events((figures(record.step + 1, 1, random),))
+    view._due.stop()
     view._look()
 
 

@@ -151,28 +151,28 @@ class FactsCard(Card):
         return found
 
 
-class PathLabel(QLabel):
-    """A path in one line; a long one loses its middle, and tells all of itself in its tooltip."""
+class OneLine(QLabel):
+    """A text in one line; of a long one as much is shown as there is room for, and all of it in the tooltip."""
 
-    def __init__(self, path: str = "", role: str = "") -> None:
+    def __init__(self, role: str = "", elide: Qt.TextElideMode = Qt.TextElideMode.ElideRight) -> None:
         super().__init__()
-        self._path = ""
+        self._whole, self._elide = "", elide
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         if role:
             self.setProperty("role", role)
-        self.set_path(path)
 
-    def set_path(self, path: str) -> None:
-        """Show another path."""
-        self._path = path
-        self.setToolTip(path)
-        self.setAccessibleName(path)
+    def show_text(self, text: str) -> None:
+        """Show another text."""
+        if text != self._whole:
+            self._whole = text
+            self.setAccessibleName(text)
+            self.updateGeometry()
         self._fit()
 
     def sizeHint(self) -> QSize:
-        """All of the path."""
-        return QSize(self.fontMetrics().horizontalAdvance(self._path) + 2, super().sizeHint().height())
+        """All of the text."""
+        return QSize(self.fontMetrics().horizontalAdvance(self._whole) + 2, super().sizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
         """Hardly anything: it can be shortened."""
@@ -183,7 +183,20 @@ class PathLabel(QLabel):
         self._fit()
 
     def _fit(self) -> None:
-        self.setText(self.fontMetrics().elidedText(self._path, Qt.TextElideMode.ElideMiddle, max(60, self.width())))
+        self.setText(self.fontMetrics().elidedText(self._whole, self._elide, max(60, self.width())))
+        self.setToolTip(self._whole if self.text() != self._whole else "")
+
+
+class PathLabel(OneLine):
+    """A path in one line; a long one loses its middle, and tells all of itself in its tooltip."""
+
+    def __init__(self, path: str = "", role: str = "") -> None:
+        super().__init__(role, Qt.TextElideMode.ElideMiddle)
+        self.set_path(path)
+
+    def set_path(self, path: str) -> None:
+        """Show another path."""
+        self.show_text(path)
 
 
 class WarningCard(Card):

@@ -14,7 +14,7 @@ from engine.run_events import RunFound
 from engine.training_events import TrainingFailed
 from gui import theme
 from gui.desk import Desk
-from gui.parts import FailureCard, WarningCard, words
+from gui.parts import FailureCard, OneLine, WarningCard, words
 from gui.text import tr
 from gui.train import standing
 from gui.train.controls import Controls
@@ -41,10 +41,8 @@ class Monitor(QWidget):
         self.record = Record(desk, folder, self)
         self._run: RunFound | None = None
         self._failed: Failed | None = None  # why the last try of this window to train here failed
-        self.title = words(Path(folder).name, "heading")
-        self.title.setWordWrap(False)
-        self.title.setMinimumWidth(40)
-        self.state, self.figures = words("", "strong"), words("", "muted")
+        self.title, self.state, self.figures = OneLine("heading"), words("", "strong"), OneLine("muted")
+        self.title.show_text(Path(folder).name)
         self.bar = QProgressBar(textVisible=False)
         self.bar.setAccessibleName(tr("Progress of the run"))
         self.bar.setFixedHeight(3)
@@ -91,7 +89,7 @@ class Monitor(QWidget):
         record, training = self.record, self.training
         self.state.setText(standing.state(record, training))
         parts = (standing.progress(record, training), standing.results(record), standing.doing(training))
-        self.figures.setText(" · ".join(part for part in parts if part))
+        self.figures.show_text(" · ".join(part for part in parts if part))
         self.bar.setRange(0, max(1, record.steps))
         self.bar.setValue(record.step)
         live = record.live or training is not None
@@ -136,8 +134,6 @@ class Monitor(QWidget):
         line.setSpacing(theme.SMALL)
         self.state.setWordWrap(False)
         line.addWidget(self.state)
-        self.figures.setWordWrap(False)
-        self.figures.setMinimumWidth(40)
         line.addWidget(self.figures, 1)
         names = QVBoxLayout()
         names.setContentsMargins(theme.LARGE, theme.MEDIUM, theme.LARGE, 0)

@@ -9,6 +9,8 @@ from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QToolButton, QW
 from gui import theme
 from gui.text import tr
 
+_SIDE = 13  # the padding and the line at each side of a name
+
 
 class Tabs(QWidget):
     """The parts of a view by their names; the arrow keys go from one to the next."""
@@ -42,7 +44,7 @@ class Tabs(QWidget):
         made.setChecked(not self._buttons)
         # The chosen one is bold, and must not be cut for it.
         bold = QFontMetrics(theme.ui_font(weight=QFont.Weight.DemiBold))
-        made.setMinimumWidth(bold.horizontalAdvance(title) + 2 * theme.LARGE)
+        made.setMinimumWidth(bold.horizontalAdvance(title) + 2 * _SIDE)
         self._buttons[name] = made
         self._group.addButton(made)
         self._row.addWidget(made)

@@ -15,6 +15,7 @@ from gui.text import tr
 
 _HOTTEST = 2.0
 _LARGEST_SEED = 2**31 - 1
+_SEED_WIDTH = 70
 _FEWEST, _MOST = 2, 5  # lines
 
 
@@ -65,6 +66,7 @@ class PromptBar(QWidget):
         self.temperature.set_number(0.0)
         self.seed = NumberBox(0, _LARGEST_SEED, whole=True, step=1)
         self.seed.set_number(0)
+        self.seed.setMaximumWidth(_SEED_WIDTH)
         self.next = button(tr("Next Prompt"))
         self.next.setToolTip(tr("The next prompt of the run's last step"))
         self.ask = button(tr("Answer"), primary=True)
@@ -122,7 +124,7 @@ class PromptBar(QWidget):
             for widget in (label, box):
                 widget.setToolTip(tip)
                 foot.addWidget(widget)
-            foot.addSpacing(theme.TINY)
+
         foot.addStretch()
         for push in (self.next, self.ask, self.stop):
             foot.addWidget(push)
