@@ -10,9 +10,11 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Generator, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+from pydantic import TypeAdapter
 from pydantic_core import from_json as parse
 
 from engine import errors
@@ -30,6 +32,7 @@ _BLOCK = 64 * 1024
 BREATH = 0.00005
 """Seconds in which a thread that waits for the interpreter gets it, the window's above all."""
 _MANY = 300  # steps whose figures are handed over in one piece
+_ENDLESS = 2**31  # steps; a number with more digits than Qt takes is no number of steps
 _MARK_BYTES = 512
 _FIGURES = tuple(field.name for field in dataclasses.fields(StepFinished) if field.name not in {"rewards", "rows"})
 
@@ -89,7 +92,7 @@ def _steps(lines: Sequence[bytes]) -> tuple[list[dict[str, Any]], int]:
         steps = [step for line in lines if isinstance(step := _parsed(line), dict)]
         unknown = len(lines) - len(steps)
     # Keys that a newer version added are no concern of this one; a step without its number is no step.
-    sound = [step for step in steps if isinstance(step.get("step"), int)]
+    sound = [step for step in steps if _is_number(step.get("step"))]
     return sound, unknown + len(steps) - len(sound)
 
 
@@ -104,7 +107,7 @@ def _said(lines: list[bytes], steps: list[dict[str, Any]]) -> Generator[Event, N
     for line in lines:
         if line.strip() and not line.startswith(_STEP):
             try:
-                event = from_json(line.decode("utf-8", "replace"))
+                event = _checked(from_json(line.decode("utf-8", "replace")))
             except (ValueError, TypeError):
                 unknown += 1
                 continue
@@ -114,6 +117,30 @@ def _said(lines: list[bytes], steps: list[dict[str, Any]]) -> Generator[Event, N
             else:
                 yield event
     return unknown
+
+
+def _checked(event: Event) -> Event:
+    """An event whose fields are what it declares, which no JSON promises.
+
+    Raises:
+        ValueError: one of them is not.
+    """
+    values = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+    kind: Any = type(event)
+    _adapter(kind).validate_python(values)
+    if not all(_is_number(values[name]) for name in ("step", "steps") if name in values):
+        raise ValueError(f"no number of a step: {values}")
+    return event
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _is_number(step: object) -> bool:
+    """Whether this can be the number of a step, or of steps."""
+    return isinstance(step, int) and 0 <= step < _ENDLESS
 
 
 def _rewards(steps: list[dict[str, Any]]) -> Iterator[tuple[str, tuple[float | None, ...]]]:

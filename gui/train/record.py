@@ -142,7 +142,8 @@ class Record(QObject):
         """How many steps the run has in all, 0 where that is not known."""
         if self.starts:
             return self.starts[-1].steps
-        return int(self.column("steps")[-1]) if len(self) else 0
+        known = self.column("steps")[-1] if len(self) else 0.0
+        return int(known) if 0 <= known < 2**31 else 0
 
     @property
     def reading(self) -> bool:

@@ -187,3 +187,22 @@ def test_a_record_that_is_a_folder_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / record.FILE).mkdir()
     with pytest.raises(UserError):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event": "step_finished", "step": 99999999999999999999}',
+        '{"event": "step_finished", "step": -1}',
+        '{"event": "step_finished", "step": "2"}',
+        '{"event": "checkpoint_saved", "step": 99999999999999999999, "folder": "a", "best": false}',
+        '{"event": "checkpoint_saved", "step": "two", "folder": "a", "best": false}',
+        '{"event": "setting_changed", "step": 1, "name": 5, "before": null, "after": {}}',
+        '{"event": "training_stopped", "run": "a", "step": null}',
+    ],
+)
+def test_what_is_no_such_thing_is_not_understood(line: str, tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text(f"{line}\n", "utf-8")
+    (end,) = record.read(tmp_path)
+    assert isinstance(end, RecordRead)
+    assert end.unknown == 1
