@@ -53,7 +53,7 @@ def test_the_checks_run_in_order(make: Callable) -> None:
         "ruff check .",
         "ruff format --check .",
         "mypy",
-        "pytest -k window offscreen",
+        "pytest -n 2 --dist worksteal -k window offscreen",
     ]
 
 

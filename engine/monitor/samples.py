@@ -230,7 +230,9 @@ def _lines_of(file: IO[bytes], end: int, step: int) -> Generator[Event, None, li
     found = locate(file, end, step)
     if found.end and found.ordered:
         file.seek(found.start)
-        return file.read(found.end - found.start).splitlines()
+        lines = file.read(found.end - found.start).splitlines()
+        # Where the file is not in order, lines of a step before may stand between.
+        return [line for line in lines if step_of(line) in (step, None)]
     lines = yield from _scanned(file, end, step)
     if lines:
         yield Note("The completions are not in the order of their steps. All of them were looked through.")

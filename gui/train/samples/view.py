@@ -206,7 +206,7 @@ class SamplesView(QWidget):
             if self.steps.last:
                 self.steps.set_range(self.steps.first, record.step)
             if self.steps.newest or not self.groups:
-                self._read(record.step if self.groups else 0)
+                self._read()
 
     def _on_replaced(self) -> None:
         """Another run lies in the folder, or this one went on from an earlier checkpoint."""

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.errors import UserError
@@ -75,6 +75,7 @@ def test_any_step_is_found_whatever_the_size_of_its_lines(
     assert all(sample.step == (wanted or numbers[-1]) for sample in found)
 
 
+@example([1, 1, 1, 2, 1, 2], 2)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.integers(1, 9))
 def test_steps_in_any_order_are_found_or_fewer_were_asked_for(order: list[int], wanted: int) -> None:
     """Where halving finds a step in a file without order, it may find one of its places; it never finds another step,
