@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from engine.errors import UserError
 
 M = TypeVar("M", bound=BaseModel)
+WhenFull = Literal["stop", "drop oldest", "summarise"]
+"""What happens to a conversation that is longer than the model reads."""
 
 
 class Sampling(BaseModel):
@@ -131,6 +133,46 @@ class Settings(BaseModel):
         json_schema_extra={"group": "Chat", "multiline": True},
     )
     sampling: Sampling = Field(Sampling(), title="Sampling", json_schema_extra={"group": "Chat"})
+    when_full: WhenFull = Field(
+        "stop",
+        title="Full context",
+        description="Stop, leave the oldest turns out, or have the model summarise them; what is left out is shown.",
+        json_schema_extra={"group": "Chat"},
+    )
+    kv_bits: Literal["full", "8", "4"] = Field(
+        "full",
+        title="KV cache precision",
+        description="Bits per number of what is remembered of a text; fewer save memory and change answers a little.",
+        json_schema_extra={"group": "Chat memory"},
+    )
+    kv_memory: int = Field(
+        0,
+        ge=0,
+        le=1 << 20,
+        title="KV cache memory",
+        description="How much the KV caches of recent conversations may take; 0 takes a quarter of what there is.",
+        json_schema_extra={"unit": "MiB", "group": "Chat memory", "step": 256},
+    )
+    kv_disk: int = Field(
+        4096,
+        ge=0,
+        le=1 << 24,
+        title="KV cache disk",
+        description="KV caches kept on disk, so that a long conversation is not read again; 0 keeps none.",
+        json_schema_extra={"unit": "MiB", "group": "Chat memory", "step": 1024},
+    )
+    speculative: bool = Field(
+        False,
+        title="Speculative decoding",
+        description="A small draft model guesses ahead and the model checks: the same answers, faster where it pays.",
+        json_schema_extra={"group": "Speed"},
+    )
+    draft_model: str = Field(
+        "",
+        title="Draft model",
+        description="A small model with the same tokenizer; empty takes the smallest that fits on this computer.",
+        json_schema_extra={"group": "Speed"},
+    )
     run_folders: tuple[str, ...] = Field(
         (),
         title="Folders of runs",

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from engine.chat_events import ChatEvent
 from engine.run_events import RunEvent
 from engine.training_events import (
     CheckpointSaved,
@@ -110,8 +111,7 @@ class PromptRead:
 class Token:
     """A piece of the answer became readable; `text` may be empty while a character is incomplete.
 
-    `token` is the sampled id, `logprob` its natural-log probability under the model before any sampling filter; both
-    are None for text that was held back to the end.
+    `token` is the sampled id, `logprob` its natural-log probability before any sampling filter; None for held text.
     """
 
     text: str
@@ -124,7 +124,8 @@ class ReplyFinished:
     """The answer is complete.
 
     `prompt_tokens` includes the `cached_tokens`; `first_token_seconds` runs from the request to the first token;
-    `tokens_per_second` counts decoding only; `peak_memory` is in bytes; `seed` reproduces the answer.
+    `tokens_per_second` counts decoding only; `peak_memory` is in bytes; `seed` reproduces the answer. `window` to
+    `summarised` as in `ContextFitted`. Of `drafted` tokens that a draft model guessed, `accepted` are in the answer.
     """
 
     text: str
@@ -136,6 +137,11 @@ class ReplyFinished:
     tokens_per_second: float
     peak_memory: int
     seed: int
+    window: int = 0
+    left_out: int = 0
+    summarised: bool = False
+    drafted: int = 0
+    accepted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +315,7 @@ Event = (
     | TrainingStopped
     | TrainingFailed
     | RunEvent
+    | ChatEvent
     | MemoryUse
     | Finding
     | Done

@@ -8,6 +8,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from engine import live, places
+from engine.chat import jobs as chat
+from engine.chat.requests import ChatRequest
 from engine.convert import journal
 from engine.convert.settings import ConversionSettings
 from engine.errors import UserError, explain
@@ -145,16 +147,10 @@ def start(request: Request, bench: Workbench) -> Iterator[Event]:
             )
         case Train() | Evaluate():
             yield from _train(request, bench)
-        case Measure():
-            from engine import memory
-
-            yield from memory.measure()
-        case Examine():
-            from engine import doctor
-
-            yield from doctor.examine()
+        case Measure() | Examine():
+            yield from _look(request)
         case _:
-            yield from monitor.start(request, bench)
+            yield from chat.start(request, bench) if isinstance(request, ChatRequest) else monitor.start(request, bench)
 
 
 def fetch(repository: str, revision: str | None = None, *, any_kind: bool = False) -> Iterator[Event]:
@@ -164,6 +160,12 @@ def fetch(repository: str, revision: str | None = None, *, any_kind: bool = Fals
     repository = repository.strip().removeprefix(library.HUB_ADDRESS)
     folder = yield from hub.download(repository, revision, any_kind=any_kind)
     yield ModelFetched(repository, str(folder))
+
+
+def _look(request: Measure | Examine) -> Iterator[Event]:
+    from engine import doctor, memory
+
+    yield from memory.measure() if isinstance(request, Measure) else doctor.examine()
 
 
 def _list_models() -> Iterator[Event]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.chat.requests import ChatOptions, ChatRequest
 from engine.config import Sampling
 from engine.convert.settings import ConversionSettings
 from engine.grpo.settings import TrainConfig
@@ -48,17 +49,23 @@ class Generate:
     system: str = ""
     raw: bool = False
     sampling: Sampling = field(default_factory=Sampling)
+    options: ChatOptions = field(default_factory=ChatOptions)
     priority: int = CHAT
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Write the text of a stored assistant message: the answer to the messages before it."""
+    """Write the text of a stored assistant message: the answer to the messages before it.
+
+    `prefix` are token ids that it begins with and goes on from, as where another token was chosen in an answer.
+    """
 
     load: LoadModel
     database: Path
     message: int
     sampling: Sampling = field(default_factory=Sampling)
+    prefix: tuple[int, ...] = ()
+    options: ChatOptions = field(default_factory=ChatOptions)
     priority: int = CHAT
 
 
@@ -213,4 +220,5 @@ Request = (
     | Train
     | Evaluate
     | MonitorRequest
+    | ChatRequest
 )

@@ -30,6 +30,9 @@ PLAIN_DATA = {
     "engine.library",
     "engine.places",
     "engine.chat.conversations",
+    "engine.chat.presets",
+    "engine.chat.requests",
+    "engine.chat_events",
 }
 
 

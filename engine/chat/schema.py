@@ -60,6 +60,31 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE VIRTUAL TABLE search USING fts5 (folded, tokenize = 'trigram case_sensitive 1')",
         "INSERT INTO search (rowid, folded) SELECT id, fold(text) FROM message WHERE state <> 'writing'",
     ),
+    (
+        # The ids of an answer as they were sampled, 4 bytes each, and the seconds spent thinking before it.
+        "ALTER TABLE message ADD COLUMN tokens BLOB",
+        "ALTER TABLE message ADD COLUMN thought REAL",
+        # '' takes what the settings say.
+        "ALTER TABLE conversation ADD COLUMN when_full TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE conversation ADD COLUMN preset TEXT NOT NULL DEFAULT ''",
+        """
+        CREATE TABLE attachment (
+            id INTEGER PRIMARY KEY,
+            message INTEGER NOT NULL REFERENCES message (id) ON DELETE CASCADE,
+            name TEXT NOT NULL,
+            text TEXT NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX attachment_of_message ON attachment (message)",
+        # What stands for a branch up to a message where the conversation is longer than the model reads.
+        """
+        CREATE TABLE summary (
+            message INTEGER PRIMARY KEY REFERENCES message (id) ON DELETE CASCADE,
+            model TEXT NOT NULL,
+            text TEXT NOT NULL
+        ) STRICT
+        """,
+    ),
 )
 
 # A message and its ancestors; as a child's id is above its parent's, their order is that of the tree.

@@ -110,7 +110,7 @@ def _full(_: int) -> None:
             "There is no setting sampling.model.",
             "Known settings: max_tokens, min_p",
         ),
-        (Settings, {"zzz": 1}, "There is no setting zzz.", "Known settings: appearance, memory_limit"),
+        (Settings, {"zzz": 1}, "There is no setting zzz.", "Known settings: appearance, draft_model"),
     ],
 )
 def test_an_unknown_key_names_the_nearest(model: Any, values: dict[str, Any], what: str, remedy: str) -> None:

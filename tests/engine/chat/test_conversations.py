@@ -508,6 +508,7 @@ class TestFile:
         path = tmp_path / "c.sqlite3"
         path.touch()
         with raw(path) as connection:
+            connection.create_function("fold", 1, schema.fold, deterministic=True)
             for statements in schema.MIGRATIONS[:version]:
                 for statement in statements:
                     connection.execute(statement)
@@ -520,6 +521,8 @@ class TestFile:
                     [(1, "done", None, "Alte Größe"), (2, "writing", "0 gone", "Große Worte")],
                 )
                 connection.execute("UPDATE conversation SET leaf = 1")
+            if version > 1:
+                connection.execute("INSERT INTO search (rowid, folded) SELECT id, fold(text) FROM message WHERE id = 1")
         with Conversations(path) as store:
             if version:
                 assert [one.title for one in store.all()] == ["Old"]

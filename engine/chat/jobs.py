@@ -1,0 +1,18 @@
+"""The generator of events each request about conversations and batches starts. Knows which room does what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from engine.chat.requests import ChatRequest
+
+if TYPE_CHECKING:
+    from engine.events import Event
+    from engine.jobs import Workbench
+
+
+def start(request: ChatRequest, bench: Workbench) -> Iterator[Event]:
+    """The generator that does what the request asks."""
+    raise NotImplementedError(type(request).__name__)
+    yield
