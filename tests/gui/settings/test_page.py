@@ -39,7 +39,9 @@ def button(page: SettingsPage, words: str) -> QPushButton:
 def test_every_group_is_a_card_with_a_title(page: SettingsPage) -> None:
     """And every setting is on the page."""
     words = [label.text() for label in page.findChildren(QLabel)]
-    places = [words.index(title) for title in ("Settings", "Window", "Models", "Chat", "Sampling", "Chat memory", "Speed")]
+    places = [
+        words.index(title) for title in ("Settings", "Window", "Models", "Chat", "Sampling", "Chat memory", "Speed")
+    ]
     assert places == sorted(places)
     assert sum(frame.property("role") == "card" for frame in page.findChildren(QFrame)) == 5
     names = {field.title for model in (Settings, Sampling) for field in model.model_fields.values()}
