@@ -53,7 +53,7 @@ class Filters:
         """
         import mlx.core as mx
 
-        from engine.grpo.exponentials import exp
+        from engine.exponentials import exp
 
         size = logprobs.shape[-1]
         if not 0 < self._top_k < size and self._top_p == 1.0:
@@ -82,7 +82,7 @@ def invert(kept: mx.array, uniform: mx.array) -> tuple[mx.array, mx.array]:
     """
     import mlx.core as mx
 
-    from engine.grpo.exponentials import exp
+    from engine.exponentials import exp
 
     cumulative = mx.cumsum(exp(kept), axis=-1)
     total = cumulative[:, -1]

@@ -18,7 +18,7 @@ import numpy as np
 from engine.chat.prompts import PLAIN_STOPS
 from engine.drawing import Filters, at, invert
 from engine.events import Event, Progress
-from engine.grpo.exponentials import logsumexp
+from engine.exponentials import logsumexp
 from engine.grpo.prompts import decode
 from engine.grpo.rows import CopiedRows, SharedRows
 from engine.grpo.settings import TrainConfig
