@@ -43,6 +43,8 @@ class ModelSession:
     identity: str = ""
     # Whether caches can be compressed; None until it was tried.
     quantises: bool | None = None
+    # Ids and cache of the last answer, until they are kept or another one begins.
+    newest: tuple[list[int], list[Any]] | None = field(default=None, repr=False)
 
     def close(self) -> int:
         """Give the model's memory back; the number of bytes freed."""
@@ -50,6 +52,7 @@ class ModelSession:
 
         before = mx.get_active_memory() + mx.get_cache_memory()
         self.prompts.trim_to(n_sequences=0)
+        self.newest = None
         del self.model, self.tokenizer, self.prompts
         gc.unfreeze()
         backend.collect_garbage()

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.chat.reading import common
+
 _ENDING = ".kv.safetensors"
 _FORMAT = "1"
 # A file is written anew once this many more tokens are known.
@@ -60,7 +62,7 @@ class KeptCaches:
         if len(tokens) < WORTH_KEEPING or size > self._limit:
             return False
         known = self.tokens(conversation, identity)
-        if len(tokens) - _common(known, tokens) < WORTH_KEEPING:
+        if len(tokens) - common(known, tokens) < WORTH_KEEPING:
             return False
         path = self._path(conversation, identity)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial.safetensors")
@@ -115,12 +117,6 @@ class KeptCaches:
                 break
             path.unlink(missing_ok=True)
             total -= size
-
-
-def _common(left: Sequence[int], right: Sequence[int]) -> int:
-    """How many tokens two sequences begin with alike."""
-    pairs = enumerate(zip(left, right, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(left), len(right)))
 
 
 def _metadata(path: Path) -> dict[str, str]:

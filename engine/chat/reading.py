@@ -79,6 +79,19 @@ def read(session: ModelSession, ids: Sequence[int], bits: int = 0) -> Generator[
     return cache, cached
 
 
+def known(session: ModelSession, bits: int, ids: Sequence[int]) -> int:
+    """How many of the ids the session remembers."""
+    # What is fetched is a copy that is never made, as nobody asks for its numbers.
+    _, rest = session.prompts.fetch_nearest_cache(remembered(session, bits), list(ids))
+    return len(ids) - len(rest)
+
+
+def common(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many ids two sequences begin with alike."""
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(left), len(right)))
+
+
 def quantise(cache: list[Any], bits: int) -> None:
     """Compress the layers that are still whole and can be; 0 bits leave all as they are."""
     from mlx_lm.models.cache import KVCache

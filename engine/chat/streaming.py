@@ -56,6 +56,7 @@ def stream_reply(
     seed = new_seed(sampling)
     writer = _Writer(session, StopStrings([*sampling.stop, *stops]))
     mx.reset_peak_memory()
+    session.newest = None
     yield from writer.take_prefix(prefix)
     if writer.ended and prefix:
         limit = 0
@@ -181,7 +182,8 @@ def _remember(session: ModelSession, bits: int, known: list[int], cache: list[An
     """Keep the cache for the next turn, with the tokens that it holds."""
     held = getattr(cache[0], "offset", None) if cache else None
     length = min(held, len(known)) if isinstance(held, int) else len(known)
-    session.prompts.insert_cache(reading.remembered(session, bits), known[:length], cache)
+    session.newest = known[:length], cache
+    session.prompts.insert_cache(reading.remembered(session, bits), *session.newest)
 
 
 def _require_number(logprob: float, session: ModelSession) -> None:
