@@ -111,7 +111,7 @@ def test_the_send_key_is_a_setting(qtbot: QtBot, chat: ChatPage, window: MainWin
 def test_an_answer_is_stopped_and_kept(qtbot: QtBot, chat: ChatPage, tmp_path: Path, how: str) -> None:
     endless(qtbot, chat, tmp_path)
     say(qtbot, chat, "Go on and on")
-    exchange = chat._exchanges[chat.conversation or 0]
+    exchange = chat.talk.exchanges[chat.conversation or 0]
     qtbot.waitUntil(lambda: len(exchange.text) > 50, timeout=WAIT)
     if how == "escape":
         qtbot.keyClick(chat.composer.edit, Qt.Key.Key_Escape)
@@ -142,7 +142,7 @@ def test_another_conversation_can_be_read_while_one_is_answered(qtbot: QtBot, ch
     chat._set_sampling(Sampling(temperature=1.0, max_tokens=50_000))
     say(qtbot, chat, "Go on and on")
     going = chat.conversation or 0
-    exchange = chat._exchanges[going]
+    exchange = chat.talk.exchanges[going]
     qtbot.waitUntil(lambda: len(exchange.text) > 20, timeout=WAIT)
     chat.list.view.setCurrentIndex(chat.list.model.row_of(first.conversation))
     assert chat.conversation == first.conversation
@@ -249,7 +249,7 @@ chat = window.chat
 def tick():
     if chat.loaded and chat.loaded.name == 'endless' and not chat.answering:
         chat.send('Go on and on')
-    for exchange in chat._exchanges.values():
+    for exchange in chat.talk.exchanges.values():
         print(len(exchange.text), flush=True)
 QTimer.singleShot(60_000, application.quit)
 timer = QTimer(interval=50)
@@ -290,7 +290,7 @@ def test_another_setting_does_not_touch_what_was_set_for_a_new_conversation(
     chat._set_sampling(Sampling(temperature=0.0))
     window.desk.change_settings(window.desk.settings.model_copy(update={"appearance": "light"}))
     assert chat.inspector.system_prompt.toPlainText() == "Be brief."
-    assert chat._sampling.temperature == 0.0
+    assert chat.talk.manner.sampling.temperature == 0.0
 
 
 def test_an_answer_that_could_not_be_stored_keeps_its_text_and_its_error(
