@@ -111,6 +111,7 @@ class Conversing(QObject):
         """Go to the branch of a sibling, without moving what is above it."""
         if not self.answering:
             self._show(self._desk.store.choose(message), keep=True)
+            self._transcript.take_focus(message)
 
     def stop(self) -> None:
         """End the answer under way in the conversation in view."""

@@ -67,9 +67,14 @@ class MessageView(QWidget):
         """Lay out what is in view and answer the height."""
         raise NotImplementedError
 
+    @property
+    def switcher(self) -> Switcher:
+        """The way to its siblings."""
+        raise NotImplementedError
+
     def set_siblings(self, siblings: Sequence[int]) -> None:
         """Say which versions of this message there are, itself among them."""
-        raise NotImplementedError
+        self.switcher.show_siblings(siblings, self.message.id)
 
     def set_busy(self, busy: bool) -> None:
         """Whether an answer is under way, which nothing here may disturb."""
@@ -143,9 +148,10 @@ class UserView(MessageView):
         self._bubble, self._natural = QRectF(), 0
         self._describe(tr("You"))
 
-    def set_siblings(self, siblings: Sequence[int]) -> None:
-        """Show the way to them below the bubble."""
-        self._switcher.show_siblings(siblings, self.message.id)
+    @property
+    def switcher(self) -> Switcher:
+        """It stands below the bubble."""
+        return self._switcher
 
     def set_busy(self, busy: bool) -> None:
         """Be changed by nobody, for a while."""
@@ -288,9 +294,10 @@ class AnswerView(MessageView):
         text = self.column.controls() if self._editor is None else self._editor.controls()
         return [*text, *self._footer.controls()]
 
-    def set_siblings(self, siblings: Sequence[int]) -> None:
-        """Show the way to them in the footer."""
-        self._footer.switcher.show_siblings(siblings, self.message.id)
+    @property
+    def switcher(self) -> Switcher:
+        """It stands in the footer."""
+        return self._footer.switcher
 
     def set_busy(self, busy: bool) -> None:
         """Be changed by nobody, for a while."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QLabel, QWidget
 
@@ -29,6 +29,7 @@ class Switcher(QWidget):
         self._label.setProperty("role", "caption")
         for button, step in ((self._back, -1), (self._on, 1)):
             button.setProperty("role", "arrow")
+            button.installEventFilter(self)
             button.clicked.connect(lambda _=False, step=step: self._go(step))
         self.hide()
 
@@ -63,13 +64,18 @@ class Switcher(QWidget):
         """Room for the arrows and the numbers."""
         return QSize(2 * (_BUTTON + _GAP) + self._words_width(), _HEIGHT)
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
+    def take_focus(self) -> None:
+        """Let the keyboard go on from here."""
+        (self._on if self._on.isEnabled() else self._back).setFocus()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Alt with an arrow key goes there, while one of the arrows has the focus."""
-        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
-        if step and event.modifiers() & Qt.KeyboardModifier.AltModifier:
-            self._go(step)
-        else:
-            super().keyPressEvent(event)
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
+            if step and event.modifiers() & Qt.KeyboardModifier.AltModifier:
+                self._go(step)
+                return True
+        return super().eventFilter(watched, event)
 
     def _go(self, step: int) -> None:
         place = self._place + step

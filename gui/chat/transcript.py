@@ -110,6 +110,12 @@ class Transcript(QScrollArea):
             if record.view is not None:
                 record.view.set_busy(busy)
 
+    def take_focus(self, message_id: int) -> None:
+        """Let the keyboard go on among the siblings of a message."""
+        view = self._view(message_id)
+        if view is not None:
+            view.switcher.take_focus()
+
     def reveal(self, message_id: int) -> None:
         """Scroll to a message and mark it for a moment."""
         record = self._records.get(message_id)
