@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from engine.config import Sampling
+from engine.errors import UserError
 from engine.events import ModelLoaded
 from gui.chat.composer import Composer
 from gui.chat.conversation_list import ConversationList
@@ -18,7 +20,9 @@ from gui.chat.inspector import Inspector
 from gui.chat.layout import place_parts
 from gui.chat.loading import Loading
 from gui.chat.manner import Manner
+from gui.chat.search import Search
 from gui.chat.transcript import Transcript
+from gui.chat.transfer import Transfer
 from gui.chat.welcome import Welcome
 from gui.desk import Desk
 from gui.text import tr
@@ -43,10 +47,12 @@ class ChatPage(QWidget):
         self._stack = place_parts(self)
         self.loading = Loading(desk, self, self.header, self.welcome, self.composer)
         self.talk = Conversing(desk, self.loading, self.transcript)
+        self.search = Search(desk, self)
+        self.transfer = Transfer(desk, self)
         self._connect()
         self._show_manner()
         self.inspector.hide()
-        self._refresh_list()
+        self._fill_list()
 
     # What the person and the window can ask for
 
@@ -64,6 +70,20 @@ class ChatPage(QWidget):
     def conversation(self) -> int | None:
         """The conversation in view; None for one that is not stored yet."""
         return self.talk.id
+
+    def branch(self, message: int) -> None:
+        """Go on from a message in a new conversation, and leave this one as it is."""
+        self.inspector.flush()
+        new = self._desk.store.branch(message)
+        self._refresh(new.id)
+        self.open_conversation(new.id)
+        self.composer.setFocus()
+
+    def find_text(self) -> None:
+        """Let the person write what to look for in all conversations."""
+        if self.list.isHidden():
+            self.header.panel.setChecked(False)
+        self.list.take_search_focus()
 
     @property
     def answering(self) -> bool:
@@ -104,6 +124,7 @@ class ChatPage(QWidget):
         begun = store.create(model=model, system_prompt=system_prompt, sampling=sampling).id
         said = store.add(begun, None, "user", question)
         store.add(begun, said.id, "assistant", answer, model=model)
+        self._refresh(begun)
         self.open_conversation(begun)
         self.composer.setFocus()
 
@@ -119,7 +140,7 @@ class ChatPage(QWidget):
             self.composer.clear()
             self._stack.setCurrentWidget(self.transcript)
         else:
-            self._refresh_list()
+            self._fill_list()
 
     def regenerate(self, message: int, prefix: tuple[int, ...] = ()) -> None:
         """Have a message answered once more, beside the answer it has; `prefix` are token ids it begins with."""
@@ -142,7 +163,7 @@ class ChatPage(QWidget):
         self._desk.store.delete(conversation)
         if conversation == self.conversation:
             self.new_conversation()
-        self._refresh_list()
+        self.list.remove(conversation, self.conversation)
         self._desk.notices.tell(tr("The conversation was deleted."), tr("Undo"), lambda: self._restore(conversation))
 
     # Events
@@ -163,7 +184,7 @@ class ChatPage(QWidget):
         """Another conversation or branch is in view."""
         self._show_manner()
         self._stack.setCurrentWidget(self.transcript if self.talk.path else self.welcome)
-        self._refresh_list()
+        self.list.mark(self.conversation)
 
     def _on_answering(self) -> None:
         self.composer.set_answering(self.answering)
@@ -172,6 +193,12 @@ class ChatPage(QWidget):
     def _act_on(self, message: int, action: str) -> None:
         if action == "again":
             self.regenerate(message)
+        elif action == "branch":
+            self.branch(message)
+        elif action == "copy markdown":
+            QGuiApplication.clipboard().setText(self._desk.store.ancestors(message)[-1].text)
+        elif action == "export" and self.conversation is not None:
+            self._act_on_conversation(self.conversation, "markdown")
         else:
             self.message_wanted.emit(message, action)
 
@@ -190,14 +217,37 @@ class ChatPage(QWidget):
 
     def _restore(self, conversation: int) -> None:
         self._desk.store.restore(conversation)
+        self._refresh(conversation)
         self.open_conversation(conversation)
 
-    def _refresh_list(self) -> None:
+    def _fill_list(self) -> None:
         self.list.show_conversations(self._desk.store.all(), self.conversation)
+
+    def _refresh(self, conversation: int) -> None:
+        """Show in the list what became of a conversation; one that is deleted meanwhile is not in it."""
+        with contextlib.suppress(UserError):
+            self.list.put(self._desk.store.get(conversation), self.conversation)
 
     def _rename(self, conversation: int, title: str) -> None:
         self._desk.store.change(conversation, title=title)
-        self._refresh_list()
+        self._refresh(conversation)
+
+    def _act_on_conversation(self, conversation: int, action: str) -> None:
+        stored = self._desk.store.get(conversation)
+        if action in ("pin", "unpin"):
+            self._desk.store.change(conversation, pinned=action == "pin")
+            self._refresh(conversation)
+        elif action == "branch" and stored.leaf is not None:
+            self.branch(stored.leaf)
+        elif action == "markdown":
+            self.transfer.ask_to_export(conversation, stored.title, "markdown")
+        elif action == "json":
+            self.transfer.ask_to_export(conversation, stored.title, "json")
+
+    def _on_imported(self, conversations: tuple[int, ...]) -> None:
+        self._fill_list()
+        if conversations:
+            self.open_conversation(conversations[0])
 
     def _show_manner(self) -> None:
         manner = self.talk.manner
@@ -227,8 +277,14 @@ class ChatPage(QWidget):
         self.list.wanted.connect(self.new_conversation)
         self.list.renamed.connect(self._rename)
         self.list.deleted.connect(self.delete_conversation)
+        self.list.acted.connect(self._act_on_conversation)
+        self.list.found.connect(self.open_conversation)
+        self.list.left.connect(self.composer.setFocus)
+        self.list.search.textChanged.connect(self.search.look_for)
+        self.search.answered.connect(self.list.show_found)
+        self.transfer.imported.connect(self._on_imported)
         self.talk.shown.connect(self._on_shown)
-        self.talk.stored.connect(self._refresh_list)
+        self.talk.stored.connect(self._refresh)
         self.talk.answering_changed.connect(self._on_answering)
         self.header.panel_toggled.connect(self._show_panel)
         self.welcome.suggested.connect(self.send)
