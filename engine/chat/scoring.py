@@ -41,8 +41,9 @@ def score(request: ScoreAnswer) -> Iterator[Event]:
     _require_answer(message)
     if not request.rewards:
         raise UserError("No reward is chosen.", "There is nothing to judge the answer by.", "Choose at least one.")
-    prompt = before[-1].text if before else ""
-    opinions = yield from judge(request.rewards, prompt, message.text, request.reference, length)
+    prompt, text = before[-1].text if before else "", request.text or message.text
+    length = request.tokens if request.text else length
+    opinions = yield from judge(request.rewards, prompt, text, request.reference, length)
     yield AnswerScored(message.id, opinions)
 
 

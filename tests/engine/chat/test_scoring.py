@@ -114,6 +114,18 @@ def test_functions_of_a_persons_own_file_judge_and_fail_alone(database: Path, tm
     assert "no reward file" in nowhere[1]
 
 
+def test_another_answer_to_the_same_question_is_judged_in_its_place(database: Path) -> None:
+    answer = stored(database, RIGHT, tokens=20)
+    request = ScoreAnswer(database, answer, ("accuracy", "length"), "42", text="<answer>41</answer>", tokens=500)
+    events = list(jobs.start(request, Workbench()))
+    scored = events[-1]
+    assert isinstance(scored, AnswerScored)
+    (_, accuracy, _), (_, length, _) = scored.scores
+    assert accuracy == 0.0
+    assert length is not None
+    assert length < 1.0
+
+
 def test_what_is_no_answer_is_said_in_words(database: Path) -> None:
     answer = stored(database, RIGHT)
     with Conversations(database) as store:
