@@ -36,7 +36,7 @@ def inspect(request: InspectAnswer, bench: Workbench) -> Iterator[Event]:
         *before, message = store.ancestors(request.message)
         _require_answer(message)
         system = store.get(message.conversation).system_prompt
-        sampled = _sampled(store, message)
+        sampled = store.tokens(message.id)
     session = yield from bench.want(request.load)
     prompt = _prompt(session, before, system)
     yield from score_tokens(session, prompt, _answer(session, message.text, sampled), request.top)
@@ -118,12 +118,6 @@ def _require_answer(message: Message) -> None:
             "Its tokens can be looked into once it has ended.",
             "Wait for its end, or stop it.",
         )
-
-
-def _sampled(store: Conversations, message: Message) -> Sequence[int]:
-    """The ids of an answer as they were sampled, none where they were not kept."""
-    tokens = getattr(store, "tokens", None)
-    return tuple(tokens(message.id)) if tokens else ()
 
 
 def _prompt(session: ModelSession, before: Sequence[Message], system: str) -> list[int]:

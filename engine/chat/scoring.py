@@ -36,9 +36,9 @@ def score(request: ScoreAnswer) -> Iterator[Event]:
     with Conversations(request.database) as store:
         *before, message = store.ancestors(request.message)
         # Of an answer that was stopped only the tokens themselves are kept.
-        sampled = getattr(store, "tokens", None)
-        length = message.stats.completion_tokens if message.stats else len(sampled(message.id)) if sampled else 0
-    _require_answer(message)
+        length = message.stats.completion_tokens if message.stats else len(store.tokens(message.id))
+    if not request.text:
+        _require_answer(message)
     if not request.rewards:
         raise UserError("No reward is chosen.", "There is nothing to judge the answer by.", "Choose at least one.")
     prompt, text = before[-1].text if before else "", request.text or message.text

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui import theme
 from gui.parts import button, words
@@ -122,6 +131,37 @@ class ScoreChoice(QWidget):
         outer.addLayout(head)
         outer.addWidget(self.fault)
         outer.addWidget(area, 1)
+
+
+class ChooseRewards(QDialog):
+    """Asks by which rewards the answers are judged."""
+
+    chosen = Signal(object)  # a Judging
+
+    def __init__(self, judging: Judging, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(tr("Scores"))
+        self.choice = ScoreChoice(judging)
+        cancel, self.take = button(tr("Cancel")), button(tr("Score"), primary=True)
+        cancel.clicked.connect(self.reject)
+        self.take.clicked.connect(self._take)
+        self.choice.entered.connect(self.take.click)
+        foot = QHBoxLayout()
+        foot.addStretch()
+        foot.addWidget(cancel)
+        foot.addWidget(self.take)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(theme.HUGE, theme.LARGE, theme.HUGE, theme.LARGE)
+        column.setSpacing(theme.MEDIUM)
+        column.addWidget(words(tr("Score every answer by"), "heading"))
+        column.addWidget(self.choice, 1)
+        column.addLayout(foot)
+        self.resize(380, 460)
+
+    def _take(self) -> None:
+        self.choice.reference.flush()
+        self.chosen.emit(self.choice.judging)
+        self.accept()
 
 
 def _functions(path: str) -> tuple[tuple[Reward, ...], str]:
