@@ -10,9 +10,10 @@ import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
 
-from engine import library, places
+from engine import jobs, library, places
 from engine.errors import UserError
 from engine.events import Event, ModelLoaded, Progress
+from engine.jobs import LoadModel, Workbench
 from engine.session import ModelSession, drain, load, open_session
 from tests.engine.tiny import make_model
 
