@@ -125,7 +125,8 @@ class ReplyFinished:
 
     `prompt_tokens` includes the `cached_tokens`; `first_token_seconds` runs from the request to the first token;
     `tokens_per_second` counts decoding only; `peak_memory` is in bytes; `seed` reproduces the answer. `window` to
-    `summarised` as in `ContextFitted`. Of `drafted` tokens that a draft model guessed, `accepted` are in the answer.
+    `summarised` as in `ContextFitted`. Of `drafted` tokens that a draft model guessed, `accepted` are in the answer;
+    `plain_speed` is the tokens a second that were seen without guesses (0: not measured).
     """
 
     text: str
@@ -142,6 +143,7 @@ class ReplyFinished:
     summarised: bool = False
     drafted: int = 0
     accepted: int = 0
+    plain_speed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
