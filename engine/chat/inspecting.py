@@ -5,7 +5,6 @@ The answer is read once, as it stands, behind the prompt that it answers (teache
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +56,12 @@ def score_tokens(session: ModelSession, prompt: Sequence[int], answer: Sequence[
     """
     import mlx.core as mx
 
-    from engine.chat.streaming import _read_prompt
+    from engine.chat import reading
+    from engine.chat.streaming import require_number
     from engine.chat.token_texts import TokenTexts
 
     texts = TokenTexts(session.tokenizer)
-    cache, _ = yield from _read_prompt(session, list(prompt))
+    cache, _ = yield from reading.read(session, prompt)
     ids = [*prompt, *answer]
     for start in range(0, len(answer), _PIECE):
         yield Progress("Reading the answer", start, len(answer), "tokens")
@@ -71,16 +71,10 @@ def score_tokens(session: ModelSession, prompt: Sequence[int], answer: Sequence[
         found = _judged(logits, ids[first + 1 : first + 1 + len(read)], top)
         mx.clear_cache()
         for place, (token, logprob, rank, others) in enumerate(found):
-            if math.isnan(logprob):
-                raise UserError(
-                    "{name} computes no numbers.",
-                    "Its weights hold values that are not numbers (NaN), or grow beyond all bounds.",
-                    "Get the model again, or convert it once more from its source.",
-                    name=session.files.name,
-                )
+            require_number(logprob, session)
             alternatives = tuple((other, texts.would_add(other), value) for other, value in others)
             yield TokenScored(start + place, token, texts.take(token), logprob, rank, alternatives)
-    session.prompts.insert_cache(session.files.folder, ids[:-1], cache)
+    session.prompts.insert_cache(reading.remembered(session, 0), ids[:-1], cache)
 
 
 def _judged(logits: Any, tokens: list[int], top: int) -> Iterator[tuple[int, float, int, list[tuple[int, float]]]]:
