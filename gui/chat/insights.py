@@ -70,6 +70,8 @@ class Insights(QObject):
 
     def _open(self, dialog: QDialog) -> None:
         self.open = dialog
+        # Not larger than the window it belongs to.
+        dialog.resize(dialog.size().boundedTo(self._page.window().size()).expandedTo(dialog.minimumSize()))
         dialog.finished.connect(self._on_closed)
         dialog.open()
 

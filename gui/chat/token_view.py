@@ -19,7 +19,7 @@ from gui import theme
 from gui.chat.token_view_card import TokenCard, TokenRow
 from gui.chat.token_view_flow import TokenFlow, shown
 from gui.chat.token_view_layout import visible
-from gui.chat.token_view_scale import Legend, percent
+from gui.chat.token_view_scale import BOUNDS, Legend, percent
 from gui.desk import Desk
 from gui.parts import FactsCard, FailureCard, OneLine, WarningCard, button, words
 from gui.text import number, tr
@@ -155,7 +155,8 @@ class TokenView(QDialog):
         self.figures.add(tr("Mean probability"), percent(mean))
         about = tr("Among so many equally likely tokens the model chose on average; 1 is certain.")
         self.figures.add(tr("Perplexity"), number(perplexity, 2 if perplexity < 100 else 0), about)
-        least = sorted(tokens, key=lambda token: token.logprob)[:_UNLIKELY]
+        first, *others = sorted(tokens, key=lambda token: token.logprob)[:_UNLIKELY]
+        least = [first, *(token for token in others if math.exp(token.logprob) < BOUNDS[-1])]
         for row, token in zip(self.unlikely, least, strict=False):
             text = visible(displayable(shown(token)))
             name = tr("Go to token {number}: {token}", number=token.position + 1, token=text)

@@ -28,7 +28,7 @@ from gui.chat.token_view_scale import percent, shade
 from gui.text import tr
 from gui.train.samples.marks import displayable
 
-_PAD, _AROUND, _LEADING = 2.0, 16, 9
+_PAD, _AROUND, _LEADING = 1.5, 16, 9
 _WHITE = "␣↵⇥␍"
 _STEPS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Home: -(10**9), Qt.Key.Key_End: 10**9}
 
@@ -96,8 +96,10 @@ class TokenFlow(QAbstractScrollArea):
     def point(self, token: int) -> None:
         """Have a token marked as being under the mouse, -1 for none."""
         if token != self._pointed:
+            changed = [each for each in (self._pointed, token) if each >= 0]
             self._pointed = token
-            self.viewport().update()
+            for each in changed:
+                self._repaint(each)
             self.pointed.emit(token)
 
     def sizeHint(self) -> QSize:
@@ -200,6 +202,11 @@ class TokenFlow(QAbstractScrollArea):
     def _rect(self, line: int, box: Box) -> QRectF:
         top = _AROUND - self.verticalScrollBar().value() + line * self._height
         return QRectF(_AROUND + box.x, top + 2, box.width, self._height - 4)
+
+    def _repaint(self, token: int) -> None:
+        """Paint what a token covers, and no more: a long answer fills the view."""
+        for line, box in self._flow.boxes(token):
+            self.viewport().update(self._rect(line, box).toAlignedRect().adjusted(-2, -2, 2, 2))
 
     def _beside(self, step: int) -> int:
         """The token above or below the current one; a line that is empty is passed over."""

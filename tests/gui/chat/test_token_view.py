@@ -196,6 +196,26 @@ def test_thousands_of_tokens_are_one_widget_and_only_what_is_seen_is_painted(
     assert len(flow.findChildren(QWidget)) < 20
 
 
+def test_the_mouse_has_only_the_tokens_under_it_painted(
+    qtbot: QtBot, theme: looks.Theme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = TokenFlow()
+    qtbot.addWidget(flow)
+    flow.resize(500, 300)
+    flow.show()
+    flow.add([fake(place, f" word{place}") for place in range(500)])
+    qtbot.waitExposed(flow)
+    qtbot.wait(50)
+    lines: set[int] = set()
+    paint = TokenFlow._paint
+    monkeypatch.setattr(
+        TokenFlow, "_paint", lambda *given: (lines.add(flow._flow.line_of(given[3].token)), paint(*given))
+    )
+    flow.point(20)
+    qtbot.waitUntil(lambda: bool(lines))
+    assert len(lines) <= 3
+
+
 def test_what_cannot_be_seen_has_a_sign(qtbot: QtBot, theme: looks.Theme) -> None:
     flow = TokenFlow()
     qtbot.addWidget(flow)
