@@ -138,7 +138,7 @@ def start(request: Request, bench: Workbench) -> Iterator[Event]:
     """The generator that does what the request asks. Nothing happens before its first `next`."""
     match request:
         case LoadModel():
-            yield from bench.want(request)
+            yield from _load(request, bench)
         case UnloadModel():
             yield from bench.clear()
         case Generate() | Reply():
@@ -172,6 +172,16 @@ def fetch(repository: str, revision: str | None = None, *, any_kind: bool = Fals
     repository = repository.strip().removeprefix(library.HUB_ADDRESS)
     folder = yield from hub.download(repository, revision, any_kind=any_kind)
     yield ModelFetched(repository, str(folder))
+
+
+def _load(request: LoadModel, bench: Workbench) -> Iterator[Event]:
+    """Have a model in memory, and say so where it was there already."""
+    before = bench.session
+    session = yield from bench.want(request)
+    if session is before:
+        from engine.session import loaded
+
+        yield loaded(session.files, session.model, session.tokenizer, 0.0)
 
 
 def _look(request: Measure | Examine) -> Iterator[Event]:

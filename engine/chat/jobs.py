@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.chat.requests import ChatRequest
+from engine.chat.requests import ChatRequest, InspectAnswer, ScoreAnswer
 
 if TYPE_CHECKING:
     from engine.events import Event
@@ -14,5 +14,14 @@ if TYPE_CHECKING:
 
 def start(request: ChatRequest, bench: Workbench) -> Iterator[Event]:
     """The generator that does what the request asks."""
-    raise NotImplementedError(type(request).__name__)
-    yield
+    match request:
+        case InspectAnswer():
+            from engine.chat import inspecting
+
+            yield from inspecting.inspect(request, bench)
+        case ScoreAnswer():
+            from engine.chat import scoring
+
+            yield from scoring.score(request)
+        case _:
+            raise NotImplementedError(type(request).__name__)

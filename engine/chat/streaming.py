@@ -77,7 +77,7 @@ def stream_reply(
             first = last if count == len(prefix) else first
             known.append(token)
             count += 1
-            _require_number(logprob, session)
+            require_number(logprob, session)
             if (event := writer.take(token, logprob)) is None:
                 break
             yield event
@@ -186,7 +186,8 @@ def _remember(session: ModelSession, bits: int, known: list[int], cache: list[An
     session.prompts.insert_cache(reading.remembered(session, bits), *session.newest)
 
 
-def _require_number(logprob: float, session: ModelSession) -> None:
+def require_number(logprob: float, session: ModelSession) -> None:
+    """Refuse a log-probability that is no number, which says that the model computes none."""
     if math.isnan(logprob):
         raise UserError(
             "{name} computes no numbers.",
