@@ -126,6 +126,10 @@ class Conversations:
         )
         return [conversation_of(row) for row in rows]
 
+    def numbers(self) -> list[int]:
+        """Those of all conversations, also of deleted ones that can be brought back."""
+        return [row["id"] for row in self._database.rows("SELECT id FROM conversation")]
+
     def get(self, conversation: int) -> Conversation:
         """One conversation; a deleted one does not exist until it is restored."""
         return conversation_of(

@@ -15,6 +15,7 @@ from engine.errors import UserError
 from engine.events import Event, Progress
 
 if TYPE_CHECKING:
+    from engine.chat.replying import Read
     from engine.jobs import Workbench
     from engine.session import ModelSession
 
@@ -31,13 +32,15 @@ def inspect(request: InspectAnswer, bench: Workbench) -> Iterator[Event]:
     Raises:
         UserError: there is no such answer, it is empty or still being written, or the model cannot read it.
     """
+    from engine.chat import replying
+
     with Conversations(request.database) as store:
         *before, message = store.ancestors(request.message)
         _require_answer(message)
-        system = store.get(message.conversation).system_prompt
+        read = replying.read_for(store, before, message)
         sampled = store.tokens(message.id)
     session = yield from bench.want(request.load)
-    prompt = _prompt(session, before, system)
+    prompt = _prompt(session, read)
     yield from score_tokens(session, prompt, _answer(session, message.text, sampled), request.top)
 
 
@@ -114,11 +117,11 @@ def _require_answer(message: Message) -> None:
         )
 
 
-def _prompt(session: ModelSession, before: Sequence[Message], system: str) -> list[int]:
+def _prompt(session: ModelSession, read: Read) -> list[int]:
     """The ids of what the answer answers."""
     from engine.chat import prompts
 
-    return prompts.encode_chat(session.tokenizer, [(turn.role, turn.text) for turn in before], system)
+    return prompts.encode_chat(session.tokenizer, read.turns, read.system)
 
 
 def _answer(session: ModelSession, text: str, sampled: Sequence[int]) -> list[int]:

@@ -109,6 +109,24 @@ def turns_of(messages: Sequence[Message]) -> list[Turn]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Read:
+    """What a model read before it gave an answer."""
+
+    turns: list[Turn]
+    system: str
+
+
+def read_for(store: Conversations, before: Sequence[Message], answer: Message) -> Read:
+    """What was read for a stored answer, of the messages before it."""
+    system = store.get(answer.conversation).system_prompt
+    left_out = answer.stats.left_out if answer.stats else 0
+    if answer.stats and answer.stats.summarised:
+        summary = store.summary(before[left_out - 1].id)
+        system = context.with_summary(system, summary) if summary else system
+    return Read(turns_of(before[left_out:]), system)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Fitted:
     """What the model reads: ids, how many of the oldest messages are not among them, and if these are summed up."""
 
@@ -258,7 +276,8 @@ def _keep_cache(request: Reply, bench: Workbench, store: Conversations) -> None:
     bits = request.options.kv_bits if session.quantises else 0
     if session.newest is not None:
         kept = KeptCaches(request.database.parent / "Caches", request.options.kv_disk)
-        kept.keep(conversation, f"{session.identity} {bits}", *session.newest)
+        if kept.keep(conversation, f"{session.identity} {bits}", *session.newest):
+            kept.sweep(store.numbers())
         session.newest = None
 
 
