@@ -15,6 +15,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from engine import cli_render, config, jobs, places
+from engine.chat.requests import ChatOptions
 from engine.cli_options import options_of
 from engine.config import Sampling, Settings
 from engine.errors import UserError, failed
@@ -52,7 +53,13 @@ Adapter = Annotated[str, typer.Option(metavar="FOLDER", help="A LoRA or DoRA ada
 Trust = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model. It can do anything.")
 ]
+Draft = Annotated[
+    str, typer.Option(metavar="MODEL", help="A small model with the same tokenizer that guesses ahead; auto finds one.")
+]
 Precision = Annotated[str, typer.Option(help=str(Settings.model_fields["precision"].description))]
+
+# The settings of a chat's window and memory that a command takes.
+_WINDOW = {"when_full", "kv_bits"}
 
 
 def run(words: list[str], open_window: OpenWindow | None = None) -> None:
@@ -79,8 +86,10 @@ def main(
 
 @app.command()
 @options_of(Sampling, "sampling")
+@options_of(Settings, "window", without=Settings.model_fields.keys() - _WINDOW)
 def generate(
     sampling: dict[str, Any],
+    window: dict[str, Any],
     model: Model = "starter",
     prompt: Annotated[str, typer.Option("--prompt", "-p", help="What to answer; - reads standard input.")] = "",
     system: System = "",
@@ -91,34 +100,38 @@ def generate(
     adapter: Adapter = "",
     trust_remote_code: Trust = False,
     precision: Precision = "auto",
+    draft: Draft = "",
     json: Json = False,
 ) -> None:
     """Answer one prompt."""
     load = _load(model, precision, adapter, trust_remote_code)
     if chat:
-        _converse(load, system, sampling, json)
+        _converse(load, system, sampling, window, draft, json)
         return
 
     def request() -> jobs.Request:
         text = sys.stdin.read() if prompt == "-" else prompt
-        return jobs.Generate(load, text, system, raw, config.build(Sampling, sampling))
+        return jobs.Generate(load, text, system, raw, config.build(Sampling, sampling), _options(window, draft))
 
     leave(present(job(request), json=json, stream=stream, verbose=verbose))
 
 
 @app.command()
 @options_of(Sampling, "sampling")
+@options_of(Settings, "window", without=Settings.model_fields.keys() - _WINDOW)
 def chat(
     sampling: dict[str, Any],
+    window: dict[str, Any],
     model: Model = "starter",
     system: System = "",
     adapter: Adapter = "",
     trust_remote_code: Trust = False,
     precision: Precision = "auto",
+    draft: Draft = "",
     json: Json = False,
 ) -> None:
     """Talk to a model; /help lists what else can be said."""
-    _converse(_load(model, precision, adapter, trust_remote_code), system, sampling, json)
+    _converse(_load(model, precision, adapter, trust_remote_code), system, sampling, window, draft, json)
 
 
 @app.command()
@@ -147,14 +160,24 @@ def download(
     leave(present(job(lambda: jobs.Download(repository, revision)), json=json))
 
 
-def _converse(load: jobs.LoadModel, system: str, sampling: dict[str, Any], json: bool) -> None:
+def _converse(
+    load: jobs.LoadModel, system: str, sampling: dict[str, Any], window: dict[str, Any], draft: str, json: bool
+) -> None:
     def events() -> Iterator[Event]:
         from engine.chat.terminal import converse
 
-        template = jobs.Generate(load, "", system, sampling=config.build(Sampling, sampling))
+        options = _options(window, draft)
+        template = jobs.Generate(load, "", system, sampling=config.build(Sampling, sampling), options=options)
         yield from converse(template, jobs.Workbench(), quiet=json)
 
     leave(present(events(), json=json, stream=True))
+
+
+def _options(window: dict[str, Any], draft: str) -> ChatOptions:
+    """How a chat uses window and memory; the words of a choice may be joined by hyphens."""
+    given = window | {"when_full": window["when_full"].replace("-", " ")}
+    settings = config.build(Settings, given)
+    return ChatOptions(settings.when_full, 0 if settings.kv_bits == "full" else int(settings.kv_bits), draft=draft)
 
 
 def _load(model: str, precision: str, adapter: str, trust_remote_code: bool) -> jobs.LoadModel:

@@ -112,11 +112,11 @@ class Workbench:
 
     def want_draft(self, name: str, session: ModelSession) -> Generator[Event, None, ModelSession | None]:
         """A small model that guesses ahead for the one that is there; None where none fits."""
-        if self._draft_name != name:
+        if self._draft_name != name and self._loaded is not None:
             from engine.chat.drafts import open_draft
 
             self._drop_draft()
-            self._draft = yield from open_draft(name, session)
+            self._draft = yield from open_draft(name, session, self._loaded)
             self._draft_name = name
         return self._draft
 
@@ -277,6 +277,9 @@ def command_line(request: Request) -> list[str]:
                 option = f"--{name.replace('_', '-')}"
                 for each in value if isinstance(value, tuple) else (value,):
                     words += [option, str(each)]
+            words += ["--when-full", request.options.when_full.replace(" ", "-")]
+            words += ["--kv-bits", str(request.options.kv_bits or "full")]
+            words += ["--draft", request.options.draft] if request.options.draft else []
             return [*words, "--json"]
         case Download():
             revision = ["--revision", request.revision] if request.revision else []

@@ -44,13 +44,15 @@ def needed(weights: int) -> int:
     return int(weights * _MARGIN) + _RESERVE
 
 
-def require(name: str, weights: int, limit: int = 0) -> None:
-    """Refuse a model that will not fit, before anything of it is read.
+def require(name: str, weights: int, limit: int = 0, beside: int = 0) -> None:
+    """Refuse a model that will not fit, before anything of it is read; `beside` is what other models take.
 
     Raises:
         UserError: it needs more than there is.
     """
-    there, need = available(limit), needed(weights)
+    # Linux says what is still free, the others and the person how much there is in all.
+    taken = beside if limit or sys.platform != "linux" else 0
+    there, need = max(0, available(limit) - taken), needed(weights)
     if need > there:
         raise UserError(
             "{name} is too large for this computer's memory.",

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 # Weights are read in pieces of this many bytes, so that progress is visible and a load can be stopped.
 _PIECE = 64 * 1024**2
-_KEPT_CONVERSATIONS = 64
+# What is remembered of prompts is bounded by its size; the number only keeps the search for them short.
+_KEPT_CONVERSATIONS, _SHARE_OF_MEMORY = 64, 4
 
 
 @dataclass(slots=True)
@@ -41,10 +42,12 @@ class ModelSession:
     prompts: LRUPromptCache = field(repr=False)
     # What the weights are, for what is remembered beyond this process; "" where it must not be.
     identity: str = ""
+    # What the prompts may take where the person sets no bound of their own, in bytes.
+    prompt_bytes: int = 0
     # Whether caches can be compressed; None until it was tried.
     quantises: bool | None = None
-    # Ids and cache of the last answer, until they are kept or another one begins.
-    newest: tuple[list[int], list[Any]] | None = field(default=None, repr=False)
+    # What was said once of this model, and is not said again.
+    said: set[str] = field(default_factory=set, repr=False)
 
     def close(self) -> int:
         """Give the model's memory back; the number of bytes freed."""
@@ -52,7 +55,6 @@ class ModelSession:
 
         before = mx.get_active_memory() + mx.get_cache_memory()
         self.prompts.trim_to(n_sequences=0)
-        self.newest = None
         del self.model, self.tokenizer, self.prompts
         gc.unfreeze()
         backend.collect_garbage()
@@ -93,6 +95,7 @@ def open_session(
     memory_limit: int = 0,
     adapter: str = "",
     trust_remote_code: bool = False,
+    beside: int = 0,
 ) -> Generator[Event, None, ModelSession]:
     """Load the model of this name: folder, alias, or a Hugging Face id that is on this computer.
 
@@ -103,6 +106,7 @@ def open_session(
         memory_limit: in bytes; 0 takes what the machine recommends.
         adapter: a folder with adapter_config.json and adapters.safetensors to put on the model; "" for none.
         trust_remote_code: run Python code that comes with the model.
+        beside: what a model that stays in memory takes, in bytes.
 
     Yields:
         Progress of imports and of weights in bytes, at last ModelLoaded.
@@ -131,7 +135,7 @@ def open_session(
     if "model_file" not in stored:
         architectures.classes(stored)
     dtype = model_config.computing_type(precision, stored)
-    memory.require(files.name, int(files.weights * model_config.growth(dtype, stored)), memory_limit)
+    memory.require(files.name, int(files.weights * model_config.growth(dtype, stored)), memory_limit, beside)
 
     import mlx.core as mx
 
@@ -173,9 +177,10 @@ def _read(
     # A full collection over 300,000 objects of the imports takes 50 ms; frozen, they are not looked at again.
     gc.freeze()
     yield loaded(files, model, tokenizer, time.perf_counter() - started)
-    prompts = LRUPromptCache(max_size=_KEPT_CONVERSATIONS, max_bytes=memory.available(memory_limit) // 4)
+    room = memory.available(memory_limit) // _SHARE_OF_MEMORY
+    prompts = LRUPromptCache(max_size=_KEPT_CONVERSATIONS, max_bytes=room)
     mx.reset_peak_memory()
-    return ModelSession(files, model, tokenizer, prompts, _identity(files, result, adapter, dtype))
+    return ModelSession(files, model, tokenizer, prompts, _identity(files, result, adapter, dtype), room)
 
 
 def _identity(files: ModelFiles, result: Trained | None, adapter: str, dtype: Any) -> str:
@@ -222,7 +227,7 @@ def loaded(files: ModelFiles, model: Module, tokenizer: TokenizerWrapper, second
         model_type=files.model_type,
         parameters=int(get_total_parameters(model)),
         bits=round(float(compute_bits_per_weight(model)), 2),
-        memory=sum(array.nbytes for array in _weights(model)),
+        memory=size(model),
         context=files.context,
         has_chat_template=bool(tokenizer.has_chat_template),
         demonstration=files.demonstration,
@@ -254,6 +259,11 @@ def _materialise(model: Module, files: ModelFiles) -> Generator[Event, None, Non
             yield Progress("Reading the model", done, total, "bytes", files.name)
     stored_weights.evaluate(piece, files.name)
     yield Progress("Reading the model", total, total, "bytes", files.name)
+
+
+def size(model: Module) -> int:
+    """The bytes that a model's weights take."""
+    return sum(array.nbytes for array in _weights(model))
 
 
 def _weights(model: Module) -> list[mx.array]:

@@ -38,7 +38,9 @@ class Room:
         return cls(window, window - answer, summary, window // _SHARE_FREED)
 
 
-def cuts(lengths: Sequence[int], is_question: Sequence[bool], fixed: int, room: Room) -> list[int]:
+def cuts(
+    lengths: Sequence[int], is_question: Sequence[bool], fixed: int, room: Room, around: int = _AROUND
+) -> list[int]:
     """Where the conversation was cut as it grew: each number is the first turn that was still read from then on.
 
     Args:
@@ -46,19 +48,20 @@ def cuts(lengths: Sequence[int], is_question: Sequence[bool], fixed: int, room: 
         is_question: whether a turn is the person's; what is read begins with one, and ends with the last turn.
         fixed: the tokens of what is always read.
         room: that of the model's window.
+        around: the tokens that are put around each turn.
     """
     made: list[int] = []
     first = 0
     for last, asked in enumerate(is_question):
         if not asked:
             continue
-        taken = fixed + sum(length + _AROUND for length in lengths[first : last + 1])
+        taken = fixed + sum(length + around for length in lengths[first : last + 1])
         if taken <= room.prompt:
             continue
         starts = [turn for turn in range(first + 1, last + 1) if is_question[turn]]
         for start in starts:
             first = start
-            taken = fixed + sum(length + _AROUND for length in lengths[start : last + 1])
+            taken = fixed + sum(length + around for length in lengths[start : last + 1])
             if taken <= room.prompt - room.freed:
                 break
         if starts:

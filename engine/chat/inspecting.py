@@ -15,7 +15,7 @@ from engine.errors import UserError
 from engine.events import Event, Progress
 
 if TYPE_CHECKING:
-    from engine.chat.replying import Read
+    from engine.chat.fitting import Read
     from engine.jobs import Workbench
     from engine.session import ModelSession
 
@@ -32,12 +32,12 @@ def inspect(request: InspectAnswer, bench: Workbench) -> Iterator[Event]:
     Raises:
         UserError: there is no such answer, it is empty or still being written, or the model cannot read it.
     """
-    from engine.chat import replying
+    from engine.chat import fitting
 
     with Conversations(request.database) as store:
         *before, message = store.ancestors(request.message)
         _require_answer(message)
-        read = replying.read_for(store, before, message)
+        read = fitting.read_for(store, before, message)
         sampled = store.tokens(message.id)
     session = yield from bench.want(request.load)
     prompt = _prompt(session, read)

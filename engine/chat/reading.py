@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine import memory
 from engine.events import Event, Note, PromptRead
 
 if TYPE_CHECKING:
@@ -19,15 +19,39 @@ _SMALLEST_PIECE = 256
 _GROUPS = (64, 32)
 
 
+@dataclass(slots=True)
+class Held:
+    """A KV cache and the ids that it has read, shape (time,); empty where nothing is held."""
+
+    tokens: list[int] = field(default_factory=list)
+    cache: list[Any] = field(default_factory=list, repr=False)
+
+    def take(self, tokens: list[int], cache: list[Any]) -> None:
+        """Hold these from now on."""
+        self.tokens, self.cache = tokens, cache
+
+    def cut(self, length: int) -> bool:
+        """Forget all but the first `length` tokens; whether that can be done."""
+        from mlx_lm.models.cache import can_trim_prompt_cache, trim_prompt_cache
+
+        if length < len(self.tokens):
+            if not can_trim_prompt_cache(self.cache):
+                return False
+            trim_prompt_cache(self.cache, len(self.tokens) - length)
+            self.tokens = self.tokens[:length]
+        return bool(self.tokens)
+
+
 def remembered(session: ModelSession, bits: int) -> tuple[str, int]:
     """The key of what a session remembers of prompts, whose caches are of this precision."""
     return session.identity or str(session.files.folder), bits
 
 
 def bound(session: ModelSession, limit: int) -> None:
-    """Have what the session remembers take at most `limit` bytes; 0 is a quarter of what there is."""
-    session.prompts.max_bytes = limit or memory.available() // 4
-    session.prompts.trim_to(n_bytes=session.prompts.max_bytes)
+    """Have what the session remembers take at most `limit` bytes, 0 for its own bound; a run's policy keeps that."""
+    if session.identity:
+        session.prompts.max_bytes = limit or session.prompt_bytes
+        session.prompts.trim_to(n_bytes=session.prompts.max_bytes)
 
 
 def precision(session: ModelSession, bits: int) -> Generator[Event, None, int]:
@@ -45,20 +69,25 @@ def precision(session: ModelSession, bits: int) -> Generator[Event, None, int]:
     return bits if session.quantises else 0
 
 
-def read(session: ModelSession, ids: Sequence[int], bits: int = 0) -> Generator[Event, None, tuple[list[Any], int]]:
+def read(
+    session: ModelSession, ids: Sequence[int], bits: int = 0, held: Held | None = None
+) -> Generator[Event, None, tuple[list[Any], int]]:
     """Fill a cache with all but the last of the ids; the cache, and how many tokens were known already.
 
     Args:
         ids: token ids, shape (time,).
         bits: of the numbers in the cache, 0 as the model computes; what `precision` allows.
+        held: what may be gone on from, where the session does not remember more. It is used up.
     """
     import mlx.core as mx
     from mlx_lm.models.cache import can_trim_prompt_cache, make_prompt_cache
 
     place, ids = remembered(session, bits), list(ids)
     cache, rest = session.prompts.fetch_nearest_cache(place, ids[:-1])
-    cache = cache if cache is not None else make_prompt_cache(session.model)
     cached = done = len(ids) - 1 - len(rest)
+    if held is not None and (shared := common(held.tokens, ids[:-1])) > cached and held.cut(shared):
+        cache, cached, done = held.cache, shared, shared
+    cache = cache if cache is not None else make_prompt_cache(session.model)
     yield PromptRead(cached, len(ids), cached)
     step = next((tokens for weights, tokens in _PIECES if session.files.weights < weights), _SMALLEST_PIECE)
     try:
@@ -116,7 +145,8 @@ def _tries(session: ModelSession) -> bool:
     if not any(isinstance(layer, QuantizedKVCache) for layer in cache):
         return False
     try:
-        mx.eval(session.model(token[:, :1], cache=cache))
+        # One token as in an answer, several as in a prompt.
+        mx.eval(session.model(token[:, :1], cache=cache), session.model(token, cache=cache))
     except Exception:  # other people's models fail in ways of their own
         return False
     return True

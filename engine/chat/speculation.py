@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.chat import reading
-from engine.events import Event
+from engine.events import Event, Note, Token
 
 if TYPE_CHECKING:
     from engine.chat.sampling import Chooser
@@ -24,6 +24,8 @@ Processors = list[Callable[[Any, Any], Any]]
 _GUESSES, _PLAIN, _TRIAL = 3, 12, 32
 # Reading the prompt with the draft is not worth it for a short answer.
 _SHORTEST = 64
+_ENDLESS = 1 << 60
+_NEVER = "nothing guesses ahead"
 
 
 @dataclass(slots=True)
@@ -38,14 +40,24 @@ class Effect:
 Sampled = tuple[int, float]
 
 
-def fits(session: ModelSession, draft: ModelSession | None, cache: list[Any], limit: int) -> bool:
-    """Whether guesses can be checked here: by caches that can be cut back, in an answer that may get long enough."""
-    from mlx_lm.models.cache import can_trim_prompt_cache
+def fits(
+    session: ModelSession, cache: list[Any], draft: ModelSession, read: int, limit: int
+) -> Generator[Event, None, bool]:
+    """Whether guesses can be checked in an answer of `limit` tokens to a prompt of `read`, by caches that can be cut.
 
-    if draft is None or limit < _SHORTEST or not can_trim_prompt_cache(cache):
-        return False
-    layers = getattr(session.model, "layers", None)
-    return layers is not None and len(layers) == len(cache)
+    Yields:
+        a Note, once a model, where they never can.
+    """
+    from mlx_lm.models.cache import make_prompt_cache
+
+    fresh = make_prompt_cache(draft.model)
+    for who, layers in ((session, make_prompt_cache(session.model)), (draft, fresh)):
+        if not all(layer.is_trimmable() and hasattr(layer, "offset") for layer in layers):
+            if _NEVER not in session.said:
+                session.said.add(_NEVER)
+                yield Note(f"{who.files.name} cannot take back what it has read, so nothing guesses ahead.")
+            return False
+    return min(limit, _room(cache), _room(fresh) - read) >= _SHORTEST
 
 
 def same_vocabulary(session: ModelSession, draft: ModelSession) -> bool:
@@ -108,15 +120,30 @@ def steps_with_guesses(
     # What was computed ahead is the token to come, which the rounds compute again.
     _cut(cache, len(known) - 1)
     chooser.rewind(start + count)
-    guesses = yield from reading.read(draft, known)
-    rounds = _Rounds(session, draft, known, cache, guesses[0], chooser, processors(list(known)), limit - count, effect)
-    yield from rounds.run()
-    if rounds.paid or rounds.count == limit - count:
-        return
-    _cut(cache, len(known) - 1)
-    chooser.rewind(start + count + rounds.count)
-    rest = limit - count - rounds.count
-    yield from plain_steps(session, known[-1], cache, chooser, processors(list(known)), rest)
+    guesses = yield from _read_too(draft, known)
+    # A sliding window that is full cannot be cut back any more.
+    room = min(limit - count, _room(cache) - _GUESSES - 2, _room(guesses) - _GUESSES - 2)
+    if room > 0:
+        rounds = _Rounds(session, draft, known, cache, guesses, chooser, processors(list(known)), room, effect)
+        yield from rounds.run()
+        count += rounds.count
+        if count < limit:
+            _cut(cache, len(known) - 1)
+            chooser.rewind(start + count)
+    if count < limit:
+        yield from plain_steps(session, known[-1], cache, chooser, processors(list(known)), limit - count)
+
+
+def _read_too(draft: ModelSession, known: Sequence[int]) -> Generator[Event, None, list[Any]]:
+    """The cache of a draft that has read what the model has; meanwhile the answer waits, and may be stopped."""
+    steps = reading.read(draft, known)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            cache: list[Any] = end.value[0]
+            return cache
+        yield Token("", None, None)
 
 
 class _Rounds:
@@ -140,17 +167,18 @@ class _Rounds:
         self._start = chooser.position
         self._call = 0
         self.count = 0
-        self.paid = True
 
     def run(self) -> Iterator[Sampled]:
-        """Yields token and log-probability; `paid` is False where they were given up."""
+        """Yields token and log-probability, until `limit` or until guesses take longer than they save."""
         import mlx.core as mx
         from mlx_lm.generate import speculative_generate_step
 
+        # Either may have room for more words than there are; a word of the draft's alone would mean nothing.
+        words = max(self._session.tokenizer.get_vocab().values()) + 1
         steps: Any = speculative_generate_step(
             mx.array([self._known[-1]], dtype=mx.uint32),
-            self._session.model,
-            self._draft.model,
+            _Counted(self._session.model, len(self._cache)),
+            _Counted(self._draft.model, len(self._guesses), words),
             mx.default_stream(mx.default_device()),
             num_draft_tokens=_GUESSES,
             max_tokens=self._limit,
@@ -169,7 +197,6 @@ class _Rounds:
                 # Only here, where the caches hold all but the last token, can the rest be written without guesses.
                 now = time.perf_counter()
                 if (now - began) / (self.count - counted) > self._effect.plain_seconds:
-                    self.paid = False
                     return
                 began, counted = now, self.count
         finally:
@@ -193,6 +220,22 @@ class _Rounds:
         held = min(len(self._known), self._guesses[0].offset)
         place = reading.remembered(self._draft, 0)
         self._draft.prompts.insert_cache(place, list(self._known[:held]), self._guesses)
+
+
+class _Counted:
+    """A model that says how many layers its cache has, and of how many words it gives logits."""
+
+    def __init__(self, model: Any, layers: int, words: int | None = None) -> None:
+        self._model, self.layers, self._words = model, range(layers), words
+
+    def __call__(self, ids: Any, cache: Any) -> Any:
+        return self._model(ids, cache=cache)[..., : self._words]
+
+
+def _room(cache: list[Any]) -> int:
+    """How many more tokens the cache takes before what it has read cannot be taken back."""
+    windows = [layer.max_size - layer.offset for layer in cache if hasattr(layer, "max_size")]
+    return min(windows, default=_ENDLESS)
 
 
 def _cut(cache: list[Any], length: int) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.chat import reading, speculation
+from engine.chat.reading import Held
 from engine.chat.sampling import Chooser, logits_processors, new_seed
 from engine.chat.speculation import Effect, Sampled
 from engine.chat.stop_strings import StopStrings
@@ -29,6 +30,7 @@ def stream_reply(
     prefix: Sequence[int] = (),
     kv_bits: int = 0,
     draft: ModelSession | None = None,
+    held: Held | None = None,
 ) -> Generator[Event, None, ReplyFinished]:
     """Continue a prompt.
 
@@ -40,6 +42,7 @@ def stream_reply(
         prefix: ids that the answer begins with, shape (time,); it goes on from there as if it had drawn them.
         kv_bits: 8 or 4 compress what is remembered of the prompt, 0 leaves it as the model computes.
         draft: a model of the same vocabulary that guesses ahead; the answer is the same.
+        held: a cache from elsewhere to go on from; afterwards it is that of the prompt and the answer.
 
     Yields:
         PromptRead while the prompt is read, a Token for each token of the answer, ReplyFinished (also returned).
@@ -56,13 +59,12 @@ def stream_reply(
     seed = new_seed(sampling)
     writer = _Writer(session, StopStrings([*sampling.stop, *stops]))
     mx.reset_peak_memory()
-    session.newest = None
     yield from writer.take_prefix(prefix)
     if writer.ended and prefix:
         limit = 0
 
     bits = yield from reading.precision(session, kv_bits)
-    cache, cached = yield from reading.read(session, known, bits)
+    cache, cached = yield from reading.read(session, known, bits, held)
     chooser, effect, count = Chooser(sampling, seed, len(prefix)), Effect(), len(prefix)
     first = last = time.perf_counter()
     steps = _steps(session, draft, known, cache, chooser, sampling, limit, effect)
@@ -91,7 +93,7 @@ def stream_reply(
         steps.close()
         # After any other exception the cache may hold more than is known, and is dropped.
         if sound:
-            _remember(session, bits, known, cache)
+            _remember(session, bits, known, cache, held)
     rest = writer.finish()
     if rest is not None:
         yield rest
@@ -126,7 +128,7 @@ def _steps(
 ) -> Generator[Event | Sampled, None, None]:
     """The next tokens and their log-probabilities, `limit` at most, with guesses where there is a model for them."""
     processors = partial(logits_processors, sampling)
-    if draft is not None and speculation.fits(session, draft, cache, limit):
+    if draft is not None and (yield from speculation.fits(session, cache, draft, len(known), limit)):
         yield from speculation.steps_with_guesses(session, draft, known, cache, chooser, processors, limit, effect)
     elif limit:
         yield from speculation.plain_steps(session, known[-1], cache, chooser, processors(known), limit)
@@ -178,12 +180,13 @@ class _Writer:
         return Token(rest, None, None)
 
 
-def _remember(session: ModelSession, bits: int, known: list[int], cache: list[Any]) -> None:
+def _remember(session: ModelSession, bits: int, known: list[int], cache: list[Any], held: Held | None) -> None:
     """Keep the cache for the next turn, with the tokens that it holds."""
-    held = getattr(cache[0], "offset", None) if cache else None
-    length = min(held, len(known)) if isinstance(held, int) else len(known)
-    session.newest = known[:length], cache
-    session.prompts.insert_cache(reading.remembered(session, bits), *session.newest)
+    offset = getattr(cache[0], "offset", None) if cache else None
+    length = min(offset, len(known)) if isinstance(offset, int) else len(known)
+    session.prompts.insert_cache(reading.remembered(session, bits), known[:length], cache)
+    if held is not None:
+        held.take(known[:length], cache)
 
 
 def require_number(logprob: float, session: ModelSession) -> None:

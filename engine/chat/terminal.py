@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-from engine.chat import prompts
-from engine.chat.streaming import stream_reply
+from engine.chat.context import Turn
+from engine.chat.fitting import Summaries
+from engine.chat.replying import answer
 from engine.errors import UserError
 from engine.events import Event, Note, ReplyFinished
 from engine.jobs import Generate, Workbench
@@ -28,7 +29,8 @@ def converse(template: Generate, bench: Workbench, *, quiet: bool = False) -> It
     session = yield from bench.want(template.load)
     if not quiet:
         yield Note(f"{session.files.name} is ready. {_HELP}")
-    turns: list[tuple[str, str]] = []
+    turns: list[Turn] = []
+    summaries = Summaries()
     for line in _lines(quiet):
         word, _, rest = line.strip().partition(" ")
         if line.strip().lower() in _QUIT:
@@ -44,18 +46,17 @@ def converse(template: Generate, bench: Workbench, *, quiet: bool = False) -> It
                 turns.append(("user", line))
             elif turns and turns[-1][0] == "assistant":
                 turns.pop()
-            yield from _answer(template, bench, turns)
+            yield from _answer(template, bench, turns, summaries)
 
 
-def _answer(template: Generate, bench: Workbench, turns: list[tuple[str, str]]) -> Iterator[Event]:
+def _answer(template: Generate, bench: Workbench, turns: list[Turn], summaries: Summaries) -> Iterator[Event]:
     if not turns:
         yield Note("There is nothing to answer again yet.")
         return
     session = yield from bench.want(template.load)
     try:
-        ids = prompts.encode_chat(session.tokenizer, turns, template.system)
-        stops = () if session.tokenizer.has_chat_template else prompts.PLAIN_STOPS
-        for event in stream_reply(session, ids, template.sampling, stops=stops):
+        events = answer(session, bench, turns, template.system, template.sampling, template.options, summaries)
+        for event in events:
             if isinstance(event, ReplyFinished):
                 turns.append(("assistant", event.text))
             yield event

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 
 from engine.chat.conversations import Message
-from engine.events import Event, ModelLoaded, ModelUnloaded, Progress, PromptRead, Token
+from engine.events import Done, Event, ModelLoaded, ModelUnloaded, Progress, PromptRead, ReplyFinished, Token
 from engine.jobs import Reply
 from gui.chat.manner import Manner
 from gui.desk import Desk
@@ -25,6 +25,7 @@ class Exchange(QObject):
         super().__init__(desk)
         self.conversation, self.message = answer.conversation, answer.id
         self.text = ""
+        self._over = False
         self._job = desk.compute.submit(
             Reply(
                 desk.load_request(answer.model),
@@ -43,6 +44,8 @@ class Exchange(QObject):
         self._job.cancel()
 
     def _on_events(self, events: tuple[Event, ...]) -> None:
+        if self._over:
+            return
         pieces = []
         for event in events:
             if isinstance(event, Token):
@@ -58,7 +61,15 @@ class Exchange(QObject):
         if text := "".join(pieces):
             self.text += text
             self.written.emit(text)
+        if any(isinstance(event, ReplyFinished) for event in events):
+            # The answer is stored; what the job still does is for the next one.
+            self._end(Done())
 
     def _on_ended(self, ending: object) -> None:
-        self.ended.emit(ending)
+        self._end(ending)
         self.deleteLater()
+
+    def _end(self, ending: object) -> None:
+        if not self._over:
+            self._over = True
+            self.ended.emit(ending)
