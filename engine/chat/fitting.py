@@ -23,7 +23,10 @@ _SUMMARISING = "Summarising the conversation"
 # Words that are not cut any shorter.
 _SHORTEST = 64
 # What a model thinks before it sums up is no part of the summary.
-_THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|$)|^.*?</(think|thinking|reasoning)>", re.DOTALL)
+_THOUGHT = re.compile(
+    r"<(think|thinking|reasoning)>.*?(</\1>|\Z)|\A((?!<(think|thinking|reasoning)>).)*?</(think|thinking|reasoning)>",
+    re.DOTALL,
+)
 
 
 def turns_of(messages: Sequence[Message]) -> list[Turn]:
@@ -169,4 +172,9 @@ def _summed_up(session: ModelSession, words: str, room: Room) -> Generator[Event
             yield Progress(_SUMMARISING, written, room.summary, "tokens")
         elif isinstance(event, ReplyFinished):
             text = event.text
+    return without_thoughts(text)
+
+
+def without_thoughts(text: str) -> str:
+    """What a model says, without what it thinks between tags; all before a closing tag alone is thinking."""
     return _THOUGHT.sub("", text).strip()

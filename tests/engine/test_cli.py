@@ -154,6 +154,21 @@ def test_a_conversation_in_the_terminal() -> None:
     assert finished[1]["cached_tokens"] > finished[0]["prompt_tokens"]  # type: ignore[operator]
 
 
+def test_window_and_memory_of_a_chat_are_options() -> None:
+    lines = "\n".join(f"What is {number} + 38? " * 20 for number in range(6))
+    words = ["--when-full", "drop-oldest", "--kv-bits", "8", "--draft", "auto", "--max-tokens", "8"]
+    done = run("chat", "--json", *words, text=lines + "\n")
+    assert done.returncode == 0, done.stderr
+    said = events(done.stdout)
+    left_out = [event["left_out"] for event in said if event["event"] == "reply_finished"]
+    assert left_out[0] == 0 < left_out[-1]  # type: ignore[operator]
+    notes = [str(event["text"]) for event in said if event["event"] == "note"]
+    assert [("compressed" in note, "guesses ahead" in note) for note in notes] == [(False, True), (True, False)]
+    wrong = run("generate", "-p", "x", "--when-full", "explode")
+    assert wrong.returncode == 2
+    assert "explode" in wrong.stderr
+
+
 def test_the_original_projects_spellings(tmp_path: Path) -> None:
     folder = str(make_model(tmp_path / "mlx_model"))
     done = run("generate", "--model", folder, "--chat", "--max-tokens", "3", text="hello\nexit\n")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+
 import pytest
 
 from engine import memory
@@ -19,3 +22,15 @@ def test_a_small_limit_is_named_as_it_is() -> None:
     with pytest.raises(UserError, match="too large") as caught:
         memory.require("starter", 10**6, 1 << 20)
     assert caught.value.why == "It needs about 269.49 MB and 1.05 MB can be used."
+
+
+def test_what_other_models_take_is_not_there_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit counts everything; so does what macOS recommends, and Linux says what is free."""
+    memory.require("draft", 10**6, 300 << 20)
+    with pytest.raises(UserError, match="too large"):
+        memory.require("draft", 10**6, 300 << 20, beside=100 << 20)
+    monkeypatch.setattr(memory, "available", lambda _: 300 << 20)
+    for platform, fits in (("linux", True), ("darwin", False)):
+        monkeypatch.setattr(sys, "platform", platform)
+        with contextlib.nullcontext() if fits else pytest.raises(UserError, match="too large"):
+            memory.require("draft", 10**6, beside=100 << 20)

@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from engine import jobs, workers
 from engine.chat.conversations import Conversations
+from engine.chat.requests import ChatOptions
 from engine.config import Sampling
 from engine.events import Cancelled, Done, Failed, Note, Progress, ReplyFinished, Token
 from engine.workers import ComputeLane, Job, Lane, NetworkLane, ProcessLane
@@ -367,6 +368,9 @@ def test_lanes_share_one_interface() -> None:
     assert words[:4] == ["generate", "--model", "m", "--prompt=p"]
     assert "--top-k" in words
     assert json.dumps(words)
+    options = ChatOptions(when_full="drop oldest", kv_bits=8, draft="auto")
+    words = jobs.command_line(jobs.Generate(jobs.LoadModel("m"), "p", options=options))
+    assert words[-7:] == ["--when-full", "drop-oldest", "--kv-bits", "8", "--draft", "auto", "--json"]
     with pytest.raises(ValueError, match="no command line"):
         jobs.command_line(jobs.UnloadModel())
 

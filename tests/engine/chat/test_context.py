@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.chat import context
+from engine.chat import context, fitting, prompts
 from engine.chat.context import Room
 from engine.chat.conversations import Attachment, Conversations
+from engine.chat.replying import answer
 from engine.chat.requests import ChatOptions
 from engine.chat_events import ContextFitted
 from engine.config import Sampling, WhenFull
@@ -189,3 +190,83 @@ def test_files_are_read_with_their_message(database: Path, model: LoadModel, ben
         finished = next(event for event in events if isinstance(event, ReplyFinished))
         assert finished.prompt_tokens > 40
         assert len(store.tokens(answer.id)) == 16
+
+
+def test_most_turns_of_a_full_conversation_read_only_what_is_new(
+    database: Path, model: LoadModel, bench: Workbench
+) -> None:
+    with Conversations(database) as store:
+        made = long_conversation(store, 40)
+        left_out, again = 0, 0
+        for turn in range(20):
+            _, finished = ask(store, made, database, model, bench, "drop oldest", f"What is {turn} + 2?")
+            again += finished.cached_tokens < finished.prompt_tokens // 2
+            assert finished.left_out >= left_out
+            left_out = finished.left_out
+        assert left_out > 20
+        # A quarter of the window is freed at a time.
+        assert 3 <= again <= 8
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("They added.", "They added."),
+        ("<think>What now?</think>\nThey added.", "They added."),
+        ("What now?</think>They added.", "They added."),
+        ("<reasoning>a</reasoning>They <think>b</think>added.", "They added."),
+        ("<think>It never ends", ""),
+    ],
+)
+def test_what_a_model_thinks_is_no_part_of_its_summary(said: str, kept: str) -> None:
+    assert fitting.without_thoughts(said) == kept
+
+
+def test_what_is_around_a_turn_is_that_of_the_template(model: LoadModel, bench: Workbench) -> None:
+    list(start(model, bench))
+    assert bench.session is not None
+    tokenizer = bench.session.tokenizer
+    around = fitting._around(bench.session)
+    turns: list[context.Turn] = [("user" if turn % 2 == 0 else "assistant", "a b") for turn in range(9)]
+    words = len(prompts.encode_text(tokenizer, "a b"))
+    whole, one = (len(prompts.encode_chat(tokenizer, some)) for some in (turns, turns[:1]))
+    # Rather one too many than one too few.
+    assert 0 <= one + 8 * (words + around) - whole <= 8
+
+
+def test_a_conversation_that_is_stored_nowhere_is_summarised_once_too(model: LoadModel, bench: Workbench) -> None:
+    list(start(model, bench))
+    assert bench.session is not None
+    turns: list[context.Turn] = [
+        ("assistant", f"It is {turn} + 1 ") if turn % 2 else ("user", f"What is {turn} + 1? " * 2) for turn in range(61)
+    ]
+    summaries, counts = fitting.Summaries(), []
+    for _ in range(2):
+        options = ChatOptions(when_full="summarise")
+        events = list(answer(bench.session, bench, turns, "", SAMPLING, options, summaries))
+        counts.append(sum(isinstance(event, Progress) and "ummar" in event.what for event in events))
+        assert isinstance(events[-1], ReplyFinished)
+        assert events[-1].summarised
+    assert counts[0] > 0 == counts[1]
+
+
+def test_an_answer_to_part_of_a_conversation_is_inspected_with_that_part(
+    database: Path, model: LoadModel, bench: Workbench
+) -> None:
+    with Conversations(database) as store:
+        made = long_conversation(store, 60, system="Add.")
+        for when_full in ("drop oldest", "summarise"):
+            _, finished = ask(store, made, database, model, bench, when_full)
+            *before, answered = store.path(made)
+            read = fitting.read_for(store, before, answered)
+            assert bench.session is not None
+            ids = prompts.encode_chat(bench.session.tokenizer, read.turns, read.system)
+            assert len(ids) == finished.prompt_tokens
+
+
+def test_a_window_smaller_than_its_own_instructions_says_so(tmp_path: Path, bench: Workbench, database: Path) -> None:
+    tiny = LoadModel(str(make_model(tmp_path / "tiny", max_position_embeddings=24)))
+    with Conversations(database) as store:
+        made = long_conversation(store, 10)
+        with pytest.raises(UserError, match="longer than the model can read"):
+            ask(store, made, database, tiny, bench, "summarise", "a")

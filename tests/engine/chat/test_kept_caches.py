@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import random
@@ -391,3 +392,20 @@ def test_memory_is_bounded(session: ModelSession) -> None:
     assert len(session.prompts) == 4
     reading.bound(session, held // 2)
     assert len(session.prompts) == 2
+
+
+def test_the_policy_of_a_run_keeps_the_bound_of_its_run(session: ModelSession) -> None:
+    bound = session.prompts.max_bytes
+    reading.bound(dataclasses.replace(session, identity=""), 1000)
+    assert session.prompts.max_bytes == bound
+    reading.bound(session, 1000)
+    reading.bound(session, 0)
+    assert session.prompts.max_bytes == session.prompt_bytes == bound
+
+
+def test_our_own_architectures_work_with_compressed_caches(tmp_path: Path) -> None:
+    nanochat = make_model(tmp_path / "nanochat", model_type="nanochat", hidden_size=128, sequence_len=512)
+    session = drain(open_session(str(nanochat)))
+    ids = prompts.encode_text(session.tokenizer, LONG)[:100]
+    assert not any(isinstance(event, Note) for event in stream_reply(session, ids, SAMPLING, kv_bits=8))
+    assert session.quantises

@@ -8,7 +8,8 @@ from mlx_lm.generate import stream_generate
 from mlx_lm.models.cache import RotatingKVCache
 from mlx_lm.sample_utils import make_logits_processors
 
-from engine.chat import prompts
+from engine.chat import prompts, reading
+from engine.chat.reading import Held
 from engine.chat.sampling import Chooser
 from engine.chat.streaming import stream_reply
 from engine.config import Sampling
@@ -296,3 +297,55 @@ def test_weights_that_are_no_numbers_are_said_and_not_babbled(tmp_path_factory: 
     for sampling in (GREEDY, Sampling(temperature=1.0)):
         with pytest.raises(UserError, match="computes no numbers"):
             reply(session, chat(session, "Hello"), sampling)
+
+
+def test_pieces_of_a_prompt_end_at_the_same_places_whatever_the_clock_says(
+    session: ModelSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a seed gives the same rounding from run to run, also where a beginning was remembered."""
+    monkeypatch.setattr(reading, "_PIECES", ())
+    ids = chat(session, LONG * 3)
+    assert len(ids) > 600
+    read = [event.done for event in reply(session, ids)[0] if isinstance(event, PromptRead)]
+    assert read == [0, 256, 512, len(ids) - 1]
+    session.prompts.trim_to(n_sequences=0)
+    reply(session, ids[:300])
+    read = [event.done for event in reply(session, ids)[0] if isinstance(event, PromptRead)]
+    assert read[0] in (299, 300)
+    assert read[1:] == [512, len(ids) - 1]
+
+
+def test_an_answer_whose_beginning_is_as_long_as_it_may_be(session: ModelSession) -> None:
+    ids = chat(session, "What is 47 + 38?")
+    prefix = session.tokenizer.encode("It is 85", add_special_tokens=False)
+    events = list(stream_reply(session, ids, GREEDY.model_copy(update={"max_tokens": 3}), prefix=prefix))
+    finished = events[-1]
+    assert isinstance(finished, ReplyFinished)
+    assert (finished.text, finished.stop_reason) == ("It is 85", "length")
+    assert (finished.completion_tokens, finished.tokens_per_second) == (len(prefix), 0.0)
+
+
+def test_a_stop_string_in_the_beginning_ends_the_answer(session: ModelSession) -> None:
+    ids = chat(session, "What is 47 + 38?")
+    prefix = session.tokenizer.encode("It is 85", add_special_tokens=False)
+    events = list(stream_reply(session, ids, Sampling(stop=("is",)), prefix=prefix))
+    finished = events[-1]
+    assert isinstance(finished, ReplyFinished)
+    assert (finished.text, finished.stop_reason) == ("It ", "stop string")
+
+
+def test_what_is_held_serves_where_the_session_remembers_less(session: ModelSession) -> None:
+    ids = chat(session, LONG)
+    held = Held()
+    *_, first = stream_reply(session, ids, GREEDY, held=held)
+    assert isinstance(first, ReplyFinished)
+    assert held.tokens[: len(ids)] == ids
+    session.prompts.trim_to(n_sequences=0)
+    # Another question after the same beginning: what differs is cut off.
+    other = chat(session, LONG + "1 + 1?")
+    *_, second = stream_reply(session, other, GREEDY, held=held)
+    assert isinstance(second, ReplyFinished)
+    assert len(ids) // 2 < second.cached_tokens < len(other)
+    assert held.tokens[: len(other)] == other
+    session.prompts.trim_to(n_sequences=0)
+    assert reply(session, other)[1].text == second.text
