@@ -76,7 +76,7 @@ def measure(name: str, target: ModelSession, draft: ModelSession, rounds: int, t
         sampling = Sampling(temperature=temperature, max_tokens=tokens, seed=7)
         pairs, texts, last = [], set(), None
         for _ in range(rounds + 1):
-            speeds = []
+            draft.pause, speeds = 0, []
             for guesses in (None, draft):
                 *_, last = stream_reply(target, ids, sampling, draft=guesses)
                 assert isinstance(last, ReplyFinished)
@@ -87,7 +87,8 @@ def measure(name: str, target: ModelSession, draft: ModelSession, rounds: int, t
         ratios = [guessed / plain for plain, guessed in pairs[1:]]  # the first warms up
         plain, guessed = (statistics.median(column) for column in zip(*pairs[1:], strict=True))
         share = last.accepted / last.drafted if last.drafted else 0.0
-        kept_on = "to the end" if last.drafted > 0.5 * tokens else "given up"
+        among = last.drafted / 3 + last.accepted  # each round gives one token more than it accepts
+        kept_on = "to the end" if among > tokens - 20 else f"given up after {among:.0f} tokens"
         print(
             f"  {name:34} T={temperature}   plain {plain:6.1f}   with guesses {guessed:6.1f} tokens/s   "
             f"x{statistics.median(ratios):.2f} [{min(ratios):.2f}..{max(ratios):.2f}]   "

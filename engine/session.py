@@ -46,6 +46,8 @@ class ModelSession:
     prompt_bytes: int = 0
     # Whether caches can be compressed; None until it was tried.
     quantises: bool | None = None
+    # Answers for which this model does not guess ahead, as it did not pay.
+    pause: int = 0
     # What was said once of this model, and is not said again.
     said: set[str] = field(default_factory=set, repr=False)
 

@@ -22,6 +22,10 @@ Processors = list[Callable[[Any, Any], Any]]
 
 # Guesses a round; tokens that are written without, to know what that takes; tokens between two comparisons.
 _GUESSES, _PLAIN, _TRIAL = 3, 12, 32
+# After so few tokens guesses are given up already, where each takes this many times as long as without.
+_SOON, _CLEARLY = 8, 1.25
+# Answers that are written without guesses after one in which they did not pay.
+_PAUSE = 3
 # Reading the prompt with the draft is not worth it for a short answer.
 _SHORTEST = 64
 _ENDLESS = 1 << 60
@@ -57,7 +61,11 @@ def fits(
                 session.said.add(_NEVER)
                 yield Note(f"{who.files.name} cannot take back what it has read, so nothing guesses ahead.")
             return False
-    return min(limit, _room(cache), _room(fresh) - read) >= _SHORTEST
+    if min(limit, _room(cache), _room(fresh) - read) < _SHORTEST:
+        return False
+    waits = draft.pause > 0
+    draft.pause -= waits
+    return not waits
 
 
 def same_vocabulary(session: ModelSession, draft: ModelSession) -> bool:
@@ -192,13 +200,17 @@ class _Rounds:
                 self.count += 1
                 self._effect.accepted += guessed
                 yield token, float(logprobs[token].item())
-                if guessed or self.count - counted < _TRIAL:
+                written = self.count - counted
+                if guessed or written < _SOON:
                     continue
                 # Only here, where the caches hold all but the last token, can the rest be written without guesses.
                 now = time.perf_counter()
-                if (now - began) / (self.count - counted) > self._effect.plain_seconds:
+                share = (now - began) / written / self._effect.plain_seconds
+                if share > (1.0 if written >= _TRIAL else _CLEARLY):
+                    self._draft.pause = _PAUSE
                     return
-                began, counted = now, self.count
+                if written >= _TRIAL:
+                    began, counted = now, self.count
         finally:
             steps.close()
             self._keep()

@@ -87,7 +87,7 @@ def test_the_answer_is_the_same(
 ) -> None:
     session = endless(drain(open_session("starter")))
     draft: ModelSession = request.getfixturevalue(kind)
-    monkeypatch.setattr(speculation, "_TRIAL", 10_000)
+    monkeypatch.setattr(speculation, "_SOON", 10_000)
     plain, without = answer(session, sampling, None)
     guessed, finished = answer(session, sampling, draft)
     assert finished.text == without.text
@@ -104,7 +104,7 @@ def test_the_answer_is_the_same(
 
 def test_guesses_that_do_not_pay_are_given_up(stranger: ModelSession, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the rest of the answer is the one without them."""
-    monkeypatch.setattr(speculation, "_TRIAL", 8)
+    monkeypatch.setattr(stranger, "pause", 0)
     session = endless(drain(open_session("starter")))
     sampling = Sampling(temperature=1.0, seed=3, max_tokens=200)
     plain, _ = answer(session, sampling, None)
@@ -123,10 +123,13 @@ def test_guesses_that_do_not_pay_are_given_up(stranger: ModelSession, monkeypatc
     guessed, finished = answer(session, sampling, stranger)
     assert [token.token for token in guessed] == [token.token for token in plain]
     assert 0 < finished.drafted < 60
+    # It is some answers later that they are tried again.
+    tried = [answer(session, sampling, stranger)[1].drafted > 0 for _ in range(4)]
+    assert tried == [False, False, False, True]
 
 
 def test_a_cache_after_guesses_serves_the_next_turn(twin: ModelSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speculation, "_TRIAL", 10_000)
+    monkeypatch.setattr(speculation, "_SOON", 10_000)
     session = endless(drain(open_session("starter")))
     ids = prompts.encode_chat(session.tokenizer, [("user", QUESTION)])
     sampling = Sampling(temperature=0.0, max_tokens=100)
@@ -146,7 +149,7 @@ def test_a_cache_after_guesses_serves_the_next_turn(twin: ModelSession, monkeypa
 def test_an_answer_that_is_stopped_among_guesses_leaves_a_right_cache(
     twin: ModelSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speculation, "_TRIAL", 10_000)
+    monkeypatch.setattr(speculation, "_SOON", 10_000)
     session = endless(drain(open_session("starter")))
     ids = prompts.encode_chat(session.tokenizer, [("user", QUESTION)])
     sampling = Sampling(temperature=1.0, seed=2, max_tokens=100)
@@ -210,7 +213,7 @@ def caches(session: ModelSession, make: Callable[[], Any]) -> Iterator[None]:
 
 def test_a_sliding_window_that_fills_up_ends_the_guessing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What has left the window could not be brought back."""
-    monkeypatch.setattr(speculation, "_TRIAL", 10_000)
+    monkeypatch.setattr(speculation, "_SOON", 10_000)
     session, draft = endless(drain(open_session("starter"))), drain(open_session("starter"))
     sampling = Sampling(temperature=1.0, seed=4, max_tokens=150)
     for window, guessed in ((120, True), (60, False)):
@@ -240,7 +243,7 @@ def test_guesses_are_checked_against_compressed_caches(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And a draft may know more words than there are in the vocabulary."""
-    monkeypatch.setattr(speculation, "_TRIAL", 10_000)
+    monkeypatch.setattr(speculation, "_SOON", 10_000)
     folder = tmp_path_factory.mktemp("models")
     session = endless(drain(open_session(str(make_model(folder / "one", hidden_size=128)))))
     draft = drain(open_session(str(make_model(folder / "two", vocab_size=2048))))
