@@ -65,12 +65,9 @@ def _quietly(steps: Generator[Event, None, ModelSession]) -> Generator[Event, No
 def find(model: Path, weights: int) -> Path | None:
     """The smallest model here with the vocabulary of this one and at most a third of its size in bytes."""
     wanted = _vocabulary(model)
-    fitting = [
-        files
-        for files in library.on_disk()
-        if files.weights * _SHARE <= weights and files.folder != model and _vocabulary(files.folder) == wanted
-    ]
-    return min(fitting, key=lambda files: files.weights).folder if fitting and wanted else None
+    small = [files for files in library.on_disk() if files.weights * _SHARE <= weights and files.folder != model]
+    small.sort(key=lambda files: files.weights)
+    return next((files.folder for files in small if wanted and _vocabulary(files.folder) == wanted), None)
 
 
 def _vocabulary(folder: Path) -> str:

@@ -14,6 +14,7 @@ from engine.chat.requests import ChatOptions
 from engine.chat.streaming import stream_reply
 from engine.chat_events import ContextFitted
 from engine.config import Sampling
+from engine.errors import UserError
 from engine.events import Event, Progress, ReplyFinished, Token
 
 if TYPE_CHECKING:
@@ -94,16 +95,35 @@ def fit(
     options: ChatOptions,
     summaries: Summaries,
 ) -> Generator[Event, None, Fitted]:
-    """What the model reads of a conversation; ContextFitted says so."""
+    """What the model reads of a conversation; ContextFitted says so.
+
+    Raises:
+        UserError: the last question alone is longer than the model can read.
+    """
     window = session.files.context
     stops = () if session.tokenizer.has_chat_template else prompts.PLAIN_STOPS
     fitted = Fitted(prompts.encode_chat(session.tokenizer, turns, system), stops=stops)
     room = Room.of(window, sampling.max_tokens)
+    if window and len(fitted.ids) >= window:
+        _require_short(prompts.encode_chat(session.tokenizer, turns[-1:], system), session)
     if window and options.when_full != "stop" and len(fitted.ids) > room.prompt:
         shorter = yield from _shorten(session, turns, system, options, room, summaries)
         fitted = dataclasses.replace(shorter, stops=stops)
     yield ContextFitted(len(fitted.ids), window, fitted.left_out, fitted.summarised)
     return fitted
+
+
+def _require_short(question: list[int], session: ModelSession) -> None:
+    """Refuse a question that does not fit alone, before anything is done to make room for it."""
+    if len(question) >= session.files.context:
+        raise UserError(
+            "This message is longer than the model can read.",
+            "It has {length:,} tokens and {name} reads at most {context:,}.",
+            "Shorten it, or choose a model with a longer context.",
+            length=len(question),
+            name=session.files.name,
+            context=session.files.context,
+        )
 
 
 def _shorten(

@@ -121,6 +121,8 @@ def _stream(
     reading.bound(session, options.kv_memory)
     # The policy of a run has no time for a second model, and no weights that stay.
     draft = (yield from bench.want_draft(options.draft, session)) if options.draft and session.identity else None
+    if draft is not None:
+        reading.bound(draft, options.kv_memory)
     events = stream_reply(
         session,
         fitted.ids,

@@ -177,7 +177,7 @@ def test_a_question_that_is_too_long_alone_is_an_error(database: Path, model: Lo
     with Conversations(database) as store:
         for when_full in ("stop", "drop oldest", "summarise"):
             made = long_conversation(store, 4)
-            with pytest.raises(UserError, match="longer than the model can read"):
+            with pytest.raises(UserError, match="This message is longer than the model can read"):
                 ask(store, made, database, model, bench, when_full, "What is 1 + 1? " * 300)
 
 
