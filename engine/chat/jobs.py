@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.chat.requests import ChatRequest
+from engine.chat.requests import ChatRequest, ExportBatch, PlanBatch, RunBatch
 
 if TYPE_CHECKING:
     from engine.events import Event
@@ -14,5 +14,18 @@ if TYPE_CHECKING:
 
 def start(request: ChatRequest, bench: Workbench) -> Iterator[Event]:
     """The generator that does what the request asks."""
-    raise NotImplementedError(type(request).__name__)
-    yield
+    match request:
+        case PlanBatch():
+            from engine.batch import questions
+
+            yield from questions.plan(request.source)
+        case RunBatch():
+            from engine.batch import run
+
+            yield from run.run(request, bench)
+        case ExportBatch():
+            from engine.batch import exporting
+
+            yield from exporting.export(request)
+        case _:
+            raise NotImplementedError(type(request).__name__)
