@@ -33,7 +33,8 @@ def run(request: RunBatch, bench: Workbench) -> Iterator[Event]:
 
     Yields:
         BatchStarted, a BatchAnswered for each answer that is kept and for each other one once it is in the file,
-        BatchProgress in between, at last BatchFinished. A row that cannot be answered is a BatchAnswered too, and ends nothing.
+        BatchProgress in between, at last BatchFinished. A row that cannot be answered is a BatchAnswered too, and ends
+        nothing.
 
     Raises:
         UserError: the source, a reward, the output or the model is at fault.
@@ -212,14 +213,17 @@ def _require(request: RunBatch, rows: int) -> None:
     """
     if request.samples < 1:
         raise UserError(
-            "{samples} answers to each prompt cannot be written.", "", "Ask for at least one.", samples=request.samples
+            "{samples} answers to each prompt cannot be written.",
+            "A prompt has one answer or more.",
+            "Ask for at least one.",
+            samples=request.samples,
         )
     strange = [row for row in request.again if not 0 <= row < rows]
     if strange:
         raise UserError(
             "There is no row {row} to be answered again.",
-            "The prompts are {rows} rows, counted from 1.",
-            "Name one of these.",
-            row=strange[0] + 1,
+            "There are {rows} prompts, and the file of answers counts them from 0.",
+            "Name a row as it stands in the file.",
+            row=strange[0],
             rows=rows,
         )
