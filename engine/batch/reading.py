@@ -13,6 +13,10 @@ from engine.batch.writing import Ask
 
 # A common beginning of fewer tokens is not worth a pass of its own.
 _BEGINNING = 8
+# Caches that look a few tokens back take one token for one that is written, among which there is no padding.
+_FEWEST = 2
+SHORTEST = _FEWEST + 1
+"""Tokens of a prompt that can be read beside others."""
 # Parameters x tokens of a pass that takes about half a second.
 _WORK, _WORK_OF_A_GPU = 3e10, 1e12
 
@@ -64,7 +68,9 @@ class Reading:
                 self._model, list(range(len(caches))), caches, prefill_step_size=self._piece
             )
         if any(self._rest):
-            step = max(1, self._piece // len(self._rest))
+            step = max(_FEWEST, self._piece // len(self._rest))
+            if max(map(len, self._rest)) < step + _FEWEST:
+                step += _FEWEST
             self._batch.prompt([ids[:step] for ids in self._rest])
             self._rest = [ids[step:] for ids in self._rest]
         if any(self._rest):
@@ -88,10 +94,10 @@ def piece_length(model: InFloat32) -> int:
 
 
 def common(prompts: Sequence[Sequence[int]]) -> int:
-    """The tokens that all prompts begin with, short of the last of any."""
-    shortest = min(len(prompt) for prompt in prompts) - 1
+    """The tokens that all prompts begin with, short of the last of any, and of a few that are read with it."""
+    shortest = max(0, min(len(prompt) for prompt in prompts) - 1 - _FEWEST)
     first = prompts[0]
     return next(
         (place for place in range(shortest) if any(prompt[place] != first[place] for prompt in prompts)),
-        max(0, shortest),
+        shortest,
     )

@@ -126,15 +126,20 @@ class SharingRows:
         model_calls.install(model.whole)
         self._model, self._draw = model, draw
         self._cache = _ReadRows(model)
-        self._numbers: dict[int, int] = {}
         self._ahead = mx.zeros(0, mx.uint32)
         self._new: list[bool] = []
 
     def join(self, rows: Sequence[Writing], caches: Sequence[list[Any]]) -> None:
         """Append rows; they draw their first tokens in the next step."""
-        for _ in self._cache.admit(
-            [self._cache.number(row.ask, cache) for row, cache in zip(rows, caches, strict=True)]
-        ):
+        numbers = []
+        for row, cache in zip(rows, caches, strict=True):
+            if cache[0].keys is None:
+                # Nothing stands before its only token, but what nothing looks like must be known.
+                self._model(mx.array([row.ask.prompt], mx.uint32), cache=cache)
+                for layer in cache:
+                    layer.trim(1)
+            numbers.append(self._cache.number(row.ask, cache))
+        for _ in self._cache.admit(numbers):
             pass
         last = mx.array([row.ask.prompt[-1] for row in rows], mx.uint32)
         self._ahead = mx.concatenate([self._ahead, last])

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine import memory
-from engine.batch.reading import Beginning, Reading, common, piece_length
+from engine.batch.reading import SHORTEST, Beginning, Reading, common, piece_length
 from engine.batch.rows import InFloat32, MergedRows, Rows, RowsDraw, SharingRows
 from engine.batch.writing import Ask, Writing, Written
 from engine.config import Sampling
@@ -115,7 +115,8 @@ class SideBySide:
         """Take the next prompts from those that wait."""
         taken = [self._waiting.popleft()]
         while self._waiting and len(taken) < _PROMPTS:
-            if sum(len(asks[0].prompt) for asks in (*taken, self._waiting[0])) > _PROMPT_TOKENS:
+            lengths = [len(asks[0].prompt) for asks in (*taken, self._waiting[0])]
+            if sum(lengths) > _PROMPT_TOKENS or min(lengths) < SHORTEST:
                 break
             taken.append(self._waiting.popleft())
         prompts = [asks[0].prompt for asks in taken]
