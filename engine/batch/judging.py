@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 # A reward that failed this often is not asked any more.
 _FAULTS = 3
 _BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
-_NUMBER = re.compile(r"[-+\u2212]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,4})?")
+# A minus behind a digit subtracts.
+_NUMBER = re.compile(
+    r"(?:(?<![0-9])[-+\u2212])?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,4})?"
+)
 _SAYS = re.compile(r"(?:^|\b)(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*(.+)", re.IGNORECASE)
 
 Scores = tuple[tuple[str, float], ...]
@@ -33,7 +36,7 @@ def is_right(text: str, reference: str) -> bool:
     Two are the same as `engine.grpo.answers.same` tells: as numbers, or as texts but for case, spaces and a period.
     """
     said = _said(text, reference)
-    return said is not None and answers.same(said.strip(" *`$"), reference)
+    return said is not None and answers.same(said.strip(" .*`$\"'"), reference)
 
 
 def _said(text: str, reference: str) -> str | None:

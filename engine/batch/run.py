@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from engine import live
@@ -52,6 +52,10 @@ def run(request: RunBatch, bench: Workbench) -> Iterator[Event]:
             )
             yield from output.kept.values()
             yield from _Run(request, bench, questions, judges, output).steps()
+
+
+class _ReplacedError(Exception):
+    """The model that was answering is not there any more."""
 
 
 class _Run:
@@ -134,7 +138,7 @@ class _Run:
             for place, each in enumerate(group):
                 sampling = self._request.sampling.model_copy(update={"seed": each.seed})
                 began = time.perf_counter()
-                with closing(stream_reply(session, each.prompt, sampling, stops=asking.stops)) as reply:
+                with self._reply(session, stream_reply(session, each.prompt, sampling, stops=asking.stops)) as reply:
                     for event in reply:
                         self._tokens += isinstance(event, Token) and event.token is not None
                         if isinstance(event, ReplyFinished):
@@ -148,6 +152,18 @@ class _Run:
                     return
         self._open = 0
         yield from self._keep([], asking)
+
+    @contextmanager
+    def _reply(self, session: ModelSession, reply: Generator[Event, None, ReplyFinished]) -> Iterator[Iterator[Event]]:
+        """The events of an answer, which is stopped at the end; one whose model is gone keeps nothing of it."""
+        try:
+            yield reply
+        finally:
+            if self._serves(session):
+                reply.close()
+            else:
+                with suppress(_ReplacedError):
+                    reply.throw(_ReplacedError)
 
     def _serves(self, session: ModelSession) -> bool:
         """Whether this is still the model asked for."""
