@@ -98,7 +98,7 @@ def _path(request: RunBatch) -> Path:
         raise UserError(
             "The file {path} exists already.",
             "A batch writes to a new file, so that no answer is lost.",
-            "Choose another name, or go on with this file (--resume).",
+            "Choose another name, or resume the batch in this file.",
             path=path,
         )
     return path

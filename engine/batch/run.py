@@ -66,7 +66,7 @@ class _Run:
     ) -> None:
         self._request, self._bench, self._questions = request, bench, questions
         self._judges, self._output = judges, output
-        self._began = time.monotonic()
+        self._began: float | None = None
         self._tokens = self._open = 0
         numbers = ((row, sample) for row in range(len(questions)) for sample in range(request.samples))
         self._todo = deque(number for number in numbers if number not in output.kept)
@@ -77,18 +77,20 @@ class _Run:
         told = False
         while self._todo:
             session = yield from self._bench.want(self._request.load)
+            # From here on: loading a model says nothing of how fast it is.
+            self._began = self._began or time.monotonic()
             asking = Asking(session, self._request, self._questions, self._todo, self._output)
             told = yield from self._answer(session, asking, told)
         answers = self._output.kept
         failed = sum(bool(answer.error) for answer in answers.values())
-        seconds = time.monotonic() - self._began
+        seconds = self._seconds()
         yield BatchFinished(
             output=str(self._output.path),
             answers=len(answers) - failed,
             failed=failed,
             tokens=self._tokens,
             seconds=seconds,
-            tokens_per_second=self._tokens / seconds if self._tokens else 0.0,
+            tokens_per_second=self._tokens / seconds if seconds else 0.0,
             means=figures.means(answers),
             pass_at=figures.pass_at(answers, self._request.samples),
         )
@@ -205,8 +207,10 @@ class _Run:
         yield answer
 
     def _progress(self) -> BatchProgress:
-        seconds = time.monotonic() - self._began
-        return BatchProgress(len(self._output.kept), self._total, self._open, self._tokens, seconds)
+        return BatchProgress(len(self._output.kept), self._total, self._open, self._tokens, self._seconds())
+
+    def _seconds(self) -> float:
+        return 0.0 if self._began is None else time.monotonic() - self._began
 
 
 def _written(ask: Ask, finished: ReplyFinished, seconds: float) -> Written:
