@@ -9,7 +9,8 @@ from typing import TextIO
 
 from engine import cli_batch_report, cli_report, cli_training_report
 from engine.chat_events import BatchAnswered, BatchProgress
-from engine.events import Event, ModelLoaded, Progress, QualityMeasured, ReplyFinished, Token
+from engine.conversion_events import QualityMeasured
+from engine.events import Event, ModelLoaded, Progress, ReplyFinished, Token
 
 
 class Renderer:

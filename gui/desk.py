@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from PySide6.QtCore import QObject, Signal
 
 from engine import config, places
 from engine.chat.conversations import Conversations
-from engine.config import Settings
+from engine.chat.requests import ChatOptions
+from engine.config import Settings, WhenFull
 from engine.errors import UserError
 from engine.jobs import LoadModel
 from engine.workers import ComputeLane, NetworkLane
@@ -61,6 +63,17 @@ class Desk(QObject):
     def load_request(self, model: str) -> LoadModel:
         """How this model is to be loaded under the settings in force."""
         return LoadModel(model, self.settings.precision, self.settings.memory_limit * 1024**2)
+
+    def chat_options(self, when_full: WhenFull | Literal[""] = "") -> ChatOptions:
+        """How a chat uses window and memory under the settings in force; `when_full` is a conversation's own choice."""
+        settings = self.settings
+        return ChatOptions(
+            when_full=when_full or settings.when_full,
+            kv_bits=0 if settings.kv_bits == "full" else int(settings.kv_bits),
+            kv_memory=settings.kv_memory * 1024**2,
+            kv_disk=settings.kv_disk * 1024**2,
+            draft=(settings.draft_model or "auto") if settings.speculative else "",
+        )
 
     def close(self) -> None:
         """End the jobs and give everything back."""

@@ -63,6 +63,12 @@ def _file_menu(window: MainWindow) -> None:
     _add(menu, tr("Convert a Model…"), lambda: _convert(window), "Ctrl+Shift+N")
     _add(menu, tr("New Training Run…"), lambda: _train(window), "Ctrl+Shift+T")
     menu.addSeparator()
+    _add(menu, tr("Import Conversations…"), window.chat.transfer.ask_to_import)
+    _add(menu, tr("Import a Folder of Conversations…"), window.chat.transfer.ask_to_import_folder)
+    every = menu.addMenu(tr("Export All Conversations"))
+    _add(every, tr("As JSON…"), lambda: window.chat.transfer.ask_to_export_all("json"))
+    _add(every, tr("As Markdown…"), lambda: window.chat.transfer.ask_to_export_all("markdown"))
+    menu.addSeparator()
     _add(menu, tr("Settings…"), lambda: window.go("settings"), "Ctrl+,", Role.PreferencesRole)
     menu.addSeparator()
     _add(menu, tr("Close Window"), window.close, Key.Close)
@@ -72,6 +78,11 @@ def _file_menu(window: MainWindow) -> None:
 def _new_conversation(window: MainWindow) -> None:
     window.go("chat")
     window.chat.new_conversation()
+
+
+def _find(window: MainWindow) -> None:
+    window.go("chat")
+    window.chat.find_text()
 
 
 def _convert(window: MainWindow) -> None:
@@ -95,6 +106,8 @@ def _edit_menu(window: MainWindow) -> None:
         (tr("Select All"), "selectAll", Key.SelectAll),
     ):
         _add(menu, text, partial(_tell_focus, slot), keys)
+    menu.addSeparator()
+    _add(menu, tr("Find in Conversations…"), lambda: _find(window), Key.Find)
 
 
 def _tell_focus(slot: str) -> None:

@@ -6,6 +6,7 @@ of a prompt once for all its answers; it takes an architecture that allows it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,9 +15,9 @@ import numpy as np
 
 from engine.batch.writing import Ask, Writing
 from engine.chat.sampling import PENALTY_CONTEXT, Draw, penalty
+from engine.chat.streaming import require_number
 from engine.config import Sampling
 from engine.drawing import at
-from engine.errors import UserError
 from engine.grpo import model_calls
 from engine.grpo.rows import SharedRows
 
@@ -216,7 +217,7 @@ class RowsDraw:
         mx.async_eval(tokens, self._drawn[-1])  # type: ignore[no-untyped-call]
         return tokens
 
-    def require_numbers(self, name: str) -> None:
+    def require_numbers(self, session: ModelSession) -> None:
         """Refuse a model whose probabilities are none; those drawn last are not waited for.
 
         Raises:
@@ -225,9 +226,4 @@ class RowsDraw:
         *known, last = self._drawn
         self._drawn = [last]
         if any(bool(mx.isnan(drawn).any().item()) for drawn in known):
-            raise UserError(
-                "{name} computes no numbers.",
-                "Its weights hold values that are not numbers (NaN), or grow beyond all bounds.",
-                "Get the model again, or convert it once more from its source.",
-                name=name,
-            )
+            require_number(math.nan, session)

@@ -152,7 +152,7 @@ class SideBySide:
 
     def _step(self) -> list[Written]:
         tokens = self._side.step(self._rows)
-        self._draw.require_numbers(self._session.files.name)
+        self._draw.require_numbers(self._session)
         ended: list[Written] = []
         for row, token in zip(self._rows, tokens, strict=True):
             if token is not None and row.reason is None:

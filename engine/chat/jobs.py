@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.chat.requests import ChatRequest, ExportBatch, PlanBatch, RunBatch
+from engine.chat.requests import ChatRequest, ExportBatch, InspectAnswer, PlanBatch, RunBatch, ScoreAnswer
 
 if TYPE_CHECKING:
     from engine.events import Event
@@ -27,5 +27,13 @@ def start(request: ChatRequest, bench: Workbench) -> Iterator[Event]:
             from engine.batch import exporting
 
             yield from exporting.export(request)
+        case InspectAnswer():
+            from engine.chat import inspecting
+
+            yield from inspecting.inspect(request, bench)
+        case ScoreAnswer():
+            from engine.chat import scoring
+
+            yield from scoring.score(request)
         case _:
             raise NotImplementedError(type(request).__name__)

@@ -15,11 +15,14 @@ _SAID = 1500  # milliseconds for which "Copied" stands
 
 
 class IconButton(QToolButton):
-    """A quiet button with an icon, and with a word where it gets one."""
+    """A quiet button with an icon, and with a word where it gets one.
+
+    While not `revealed` it is seen only under the mouse or the focus.
+    """
 
     def __init__(self, parent: QWidget, icon: str, words: str, *, named: bool = False) -> None:
         super().__init__(parent)
-        self._icon, self._named = "", named
+        self._icon, self._named, self._revealed = "", named, True
         self._colours: theme.Colours | None = None
         self.setProperty("role", "quiet")
         self.setIconSize(QSize(16, 16))
@@ -44,17 +47,10 @@ class IconButton(QToolButton):
             self._colours = colours
             self.setIcon(theme.icon(self._icon, colours.muted))
 
-
-class CopyButton(IconButton):
-    """Copies a text and says so for a moment. While not `revealed` it is seen only under the mouse or the focus."""
-
-    def __init__(self, parent: QWidget, words: str, text: Callable[[], str], *, named: bool = False) -> None:
-        super().__init__(parent, "copy", words, named=named)
-        self._words, self._source = words, text
-        self._revealed = True
-        self._timer = QTimer(self, singleShot=True, interval=_SAID)
-        self._timer.timeout.connect(lambda: self.show_as("copy", self._words))
-        self.clicked.connect(self._copy)
+    @property
+    def seen(self) -> bool:
+        """Whether the button is painted."""
+        return self._revealed or self.hasFocus()
 
     def reveal(self, revealed: bool) -> None:
         """Be seen, or be seen only when it is needed."""
@@ -64,7 +60,7 @@ class CopyButton(IconButton):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Nothing, while it is not to be seen; Tab still finds it."""
-        if self._revealed or self.hasFocus() or self._timer.isActive():
+        if self.seen:
             super().paintEvent(event)
 
     def event(self, event: QEvent) -> bool:
@@ -72,6 +68,22 @@ class CopyButton(IconButton):
         if event.type() in (QEvent.Type.FocusIn, QEvent.Type.FocusOut):
             self.update()
         return super().event(event)
+
+
+class CopyButton(IconButton):
+    """Copies a text and says so for a moment."""
+
+    def __init__(self, parent: QWidget, words: str, text: Callable[[], str], *, named: bool = False) -> None:
+        super().__init__(parent, "copy", words, named=named)
+        self._words, self._source = words, text
+        self._timer = QTimer(self, singleShot=True, interval=_SAID)
+        self._timer.timeout.connect(lambda: self.show_as("copy", self._words))
+        self.clicked.connect(self._copy)
+
+    @property
+    def seen(self) -> bool:
+        """Whether the button is painted: what it says is, too."""
+        return super().seen or self._timer.isActive()
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self._source())

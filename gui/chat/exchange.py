@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
-from engine.config import Sampling
+from engine.chat.conversations import Message
 from engine.events import Event, ModelLoaded, ModelUnloaded, Progress, PromptRead, Token
 from engine.jobs import Reply
+from gui.chat.manner import Manner
 from gui.desk import Desk
 
 
@@ -20,12 +21,20 @@ class Exchange(QObject):
     unloaded = Signal()
     ended = Signal(object)
 
-    def __init__(self, desk: Desk, conversation: int, message: int, model: str, sampling: Sampling) -> None:
+    def __init__(self, desk: Desk, answer: Message, manner: Manner, prefix: tuple[int, ...] = ()) -> None:
         super().__init__(desk)
-        self.conversation = conversation
-        self.message = message
+        self.conversation, self.message = answer.conversation, answer.id
         self.text = ""
-        self._job = desk.compute.submit(Reply(desk.load_request(model), desk.database, message, sampling))
+        self._job = desk.compute.submit(
+            Reply(
+                desk.load_request(answer.model),
+                desk.database,
+                answer.id,
+                manner.sampling,
+                prefix,
+                desk.chat_options(manner.when_full),
+            )
+        )
         self._job.events.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
 

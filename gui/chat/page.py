@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from engine import jobs
-from engine.chat.conversations import Message, State
 from engine.config import Sampling
 from engine.errors import UserError
-from engine.events import Event, Failed, ModelFound, ModelLoaded, Progress
-from engine.workers import Job
+from engine.events import ModelLoaded
 from gui.chat.composer import Composer
 from gui.chat.conversation_list import ConversationList
-from gui.chat.exchange import Exchange
+from gui.chat.conversing import Conversing
 from gui.chat.header import ChatHeader
 from gui.chat.inspector import Inspector
 from gui.chat.layout import place_parts
+from gui.chat.loading import Loading
+from gui.chat.manner import Manner
+from gui.chat.search import Search
 from gui.chat.transcript import Transcript
+from gui.chat.transfer import Transfer
 from gui.chat.welcome import Welcome
 from gui.desk import Desk
-from gui.models.get_model import GetModel
 from gui.text import tr
 
 
 class ChatPage(QWidget):
-    """Conversations on the left, the one in use in the middle, its settings on the right.
-
-    `model` is the one in use, as it is named: a folder, an id, an alias, or "run:FOLDER" for what trains there.
-    """
+    """Conversations on the left, the one in use in the middle, its settings on the right."""
 
     working = Signal(str)
+    message_wanted = Signal(int, str)  # a message, and what is done with it elsewhere: "tokens", "score", "compare"
 
     def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._desk = desk
-        self.conversation: int | None = None
-        self._defaults = (desk.settings.sampling, desk.settings.system_prompt)
-        self._sampling, self._system_prompt = self._defaults
-        self.model = desk.settings.model
-        self.loaded: ModelLoaded | None = None
-        self._loading: Job | None = None
-        self._load_failed = False
-        self._exchanges: dict[int, Exchange] = {}
+        self._defaults = Manner.of_settings(desk.settings)
         self.list = ConversationList()
         self.header = ChatHeader()
         self.welcome = Welcome()
@@ -53,13 +45,50 @@ class ChatPage(QWidget):
         self.composer = Composer()
         self.inspector = Inspector()
         self._stack = place_parts(self)
+        self.loading = Loading(desk, self, self.header, self.welcome, self.composer)
+        self.talk = Conversing(desk, self.loading, self.transcript)
+        self.search = Search(desk, self)
+        self.transfer = Transfer(desk, self)
         self._connect()
-        self.header.picker.set_model(self.model, _short(self.model))
-        self.inspector.show_settings(self._system_prompt, self._sampling)
+        self._show_manner()
         self.inspector.hide()
-        self._refresh_list()
+        self._fill_list()
 
     # What the person and the window can ask for
+
+    @property
+    def model(self) -> str:
+        """The model in use, as it is named."""
+        return self.loading.model
+
+    @property
+    def loaded(self) -> ModelLoaded | None:
+        """The model that is ready, if one is."""
+        return self.loading.loaded
+
+    @property
+    def conversation(self) -> int | None:
+        """The conversation in view; None for one that is not stored yet."""
+        return self.talk.id
+
+    def branch(self, message: int) -> None:
+        """Go on from a message in a new conversation, and leave this one as it is."""
+        self.inspector.flush()
+        new = self._desk.store.branch(message)
+        self._refresh(new.id)
+        self.open_conversation(new.id)
+        self.composer.setFocus()
+
+    def find_text(self) -> None:
+        """Let the person write what to look for in all conversations."""
+        if self.list.isHidden():
+            self.header.panel.setChecked(False)
+        self.list.take_search_focus()
+
+    @property
+    def answering(self) -> bool:
+        """Whether an answer is under way in the conversation shown."""
+        return self.talk.answering
 
     def start(self) -> None:
         """Load the model of the settings and look for others; called once the window is visible."""
@@ -68,49 +97,24 @@ class ChatPage(QWidget):
 
     def load(self, model: str) -> None:
         """Have this model answer from now on."""
-        self.model = model
-        self.header.picker.set_model(model, _short(model))
-        self.header.show_progress(Progress("Starting the engine", 0))
-        self.loaded = None
-        if self._load_failed:
-            self._desk.notices.withdraw()
-            self._load_failed = False
-        self.welcome.show_model(None)
-        if self._loading is not None:
-            self._loading.cancel()
-        job = self._loading = self._desk.compute.submit(self._desk.load_request(model))
-        self._say_what_works()
-        job.events.connect(lambda events: self._on_load_events(job, events))
-        job.ended.connect(lambda ending: self._on_load_ended(job, ending))
+        self.loading.load(model)
 
     def choose_model(self, model: str) -> None:
         """Load a model the person picked, and begin with it next time."""
-        self._desk.change_settings(self._desk.settings.model_copy(update={"model": model}))
-        self.load(model)
+        self.loading.choose(model)
 
     def find_models(self) -> None:
         """Look for the models on this computer again."""
-        found: list[ModelFound] = []
-        job = self._desk.network.submit(jobs.ListModels())
-        job.events.connect(lambda events: found.extend(e for e in events if isinstance(e, ModelFound)))
-        job.ended.connect(lambda ending: self._on_found(found, ending))
+        self.loading.find()
 
     def get_model(self) -> None:
         """Open the dialog that fetches a model."""
-        dialog = GetModel(self._desk.network, self.window())
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fetched.connect(self.choose_model)
-        dialog.fetched.connect(lambda _: self.find_models())
-        dialog.open()
+        self.loading.get()
 
     def new_conversation(self) -> None:
         """Begin with an empty page; it is stored with its first message."""
         self.inspector.flush()
-        self.conversation = None
-        self._sampling, self._system_prompt = self._desk.settings.sampling, self._desk.settings.system_prompt
-        self.inspector.show_settings(self._system_prompt, self._sampling)
-        self._show_messages([])
-        self._refresh_list()
+        self.talk.begin()
         self.composer.setFocus()
 
     def begin_with(self, question: str, answer: str, system_prompt: str, model: str) -> None:
@@ -120,74 +124,47 @@ class ChatPage(QWidget):
         begun = store.create(model=model, system_prompt=system_prompt, sampling=sampling).id
         said = store.add(begun, None, "user", question)
         store.add(begun, said.id, "assistant", answer, model=model)
+        self._refresh(begun)
         self.open_conversation(begun)
         self.composer.setFocus()
 
-    def open_conversation(self, conversation: int) -> None:
-        """Show a stored conversation."""
+    def open_conversation(self, conversation: int, message: int | None = None) -> None:
+        """Show a stored conversation, and in it a message."""
         self.inspector.flush()
-        stored = self._desk.store.get(conversation)
-        self.conversation = conversation
-        self._sampling, self._system_prompt = stored.sampling, stored.system_prompt
-        self.inspector.show_settings(self._system_prompt, self._sampling)
-        self._show_messages(self._desk.store.path(conversation))
-        self._refresh_list()
+        self.talk.open(conversation, message)
 
     def send(self, text: str) -> None:
         """Say something and have it answered."""
         self.inspector.flush()
-        store = self._desk.store
-        try:
-            if self.conversation is None:
-                self.conversation = store.create(
-                    model=self.model, system_prompt=self._system_prompt, sampling=self._sampling
-                ).id
-            said = store.add(self.conversation, store.get(self.conversation).leaf, "user", text)
-        except UserError as error:
-            # What was typed stays in the field; a conversation that is gone makes way for a new one.
-            self.conversation = None
-            self._show_messages([])
-            self._refresh_list()
-            self._desk.notices.error(error)
-            return
-        self.composer.clear()
-        self._stack.setCurrentWidget(self.transcript)
-        self.transcript.add(said)
-        self._answer(said)
+        if self.talk.say(text):
+            self.composer.clear()
+            self._stack.setCurrentWidget(self.transcript)
+        else:
+            self._fill_list()
 
-    def regenerate(self, message: int) -> None:
-        """Have a message answered once more, beside the answer it has."""
-        if self.conversation is None or self.conversation in self._exchanges:
-            return
-        *before, _ = self._desk.store.ancestors(message)
-        self._show_messages(before)
-        self._answer(before[-1])
+    def regenerate(self, message: int, prefix: tuple[int, ...] = ()) -> None:
+        """Have a message answered once more, beside the answer it has; `prefix` are token ids it begins with."""
+        self.inspector.flush()
+        self.talk.answer_again(message, prefix)
 
     def regenerate_last(self) -> None:
         """Answer the last question once more."""
-        path = self._desk.store.path(self.conversation) if self.conversation is not None else []
-        if path and path[-1].role == "assistant":
-            self.regenerate(path[-1].id)
+        if self.talk.path and self.talk.path[-1].role == "assistant":
+            self.regenerate(self.talk.path[-1].id)
 
     def stop(self) -> None:
         """End the answer under way in this conversation."""
-        if self.conversation in self._exchanges:
-            self._exchanges[self.conversation].stop()
+        self.talk.stop()
 
     def delete_conversation(self, conversation: int) -> None:
         """Remove a conversation; it can be brought back for a while."""
-        if conversation in self._exchanges:
-            self._exchanges[conversation].stop()
+        if conversation in self.talk.exchanges:
+            self.talk.exchanges[conversation].stop()
         self._desk.store.delete(conversation)
         if conversation == self.conversation:
             self.new_conversation()
-        self._refresh_list()
+        self.list.remove(conversation, self.conversation)
         self._desk.notices.tell(tr("The conversation was deleted."), tr("Undo"), lambda: self._restore(conversation))
-
-    @property
-    def answering(self) -> bool:
-        """Whether an answer is under way in the conversation shown."""
-        return self.conversation in self._exchanges
 
     # Events
 
@@ -201,94 +178,29 @@ class ChatPage(QWidget):
         super().resizeEvent(event)
         self._make_room()
 
-    def _on_load_events(self, job: Job, events: tuple[Event, ...]) -> None:
-        if job is not self._loading:
-            return
-        for event in events:
-            if isinstance(event, Progress):
-                self.header.show_progress(event)
-            elif isinstance(event, ModelLoaded):
-                self._on_loaded(event)
-
-    def _on_found(self, found: list[ModelFound], ending: object) -> None:
-        self.header.picker.set_found(found)
-        if isinstance(ending, Failed):
-            self._desk.notices.error(ending)
-
-    def _on_loaded(self, model: ModelLoaded) -> None:
-        self.loaded = model
-        self.header.picker.set_model(self.model, model.name.rsplit("/", 1)[-1])
-        self.header.show_model(model, trains=self.model.startswith("run:"))
-        self.welcome.show_model(model)
-        self.composer.set_model(model.name.rsplit("/", 1)[-1])
-
-    def _on_unloaded(self) -> None:
-        self.loaded = None
-
-    def _on_load_ended(self, job: Job, ending: object) -> None:
-        if job is not self._loading:
-            return
-        self._loading = None
-        self._say_what_works()
-        if isinstance(ending, Failed):
-            self.header.show_failure()
-            self.welcome.show_failure()
-            self._load_failed = True
-            self._desk.notices.error(ending)
-
-    def _on_answered(self, exchange: Exchange, ending: object) -> None:
-        del self._exchanges[exchange.conversation]
-        self._say_what_works()
-        if exchange.conversation == self.conversation:
-            self.composer.set_answering(False)
-        if self.loaded is not None:
-            self.header.show_model(self.loaded, trains=self.model.startswith("run:"))
-        elif isinstance(ending, Failed):
-            self.header.show_failure()
-        message = self._desk.store.ancestors(exchange.message)[-1]
-        failure = ending if isinstance(ending, Failed) else None
-        if failure and (failure.fault == "bug" or message.state == "writing"):
-            self._desk.notices.error(failure)
-        if message.state == "writing":
-            # The job could not store its own end: it still waited for its turn, or the store refused.
-            state: State = "failed" if failure else "stopped"
-            message = dataclasses.replace(message, text=exchange.text or message.text, state=state)
-            self._desk.store.finish(message.id, message.text, state, error=failure.what if failure else "")
-        if exchange.conversation == self.conversation:
-            self.transcript.finish(message)
-        self._refresh_list()
-
     # Pieces
 
-    def _answer(self, said: Message) -> None:
-        store = self._desk.store
-        answer = store.add(said.conversation, said.id, "assistant", "", model=self.model, state="writing")
-        self.transcript.add(answer)
-        exchange = Exchange(self._desk, said.conversation, answer.id, self.model, self._sampling)
-        self._exchanges[said.conversation] = exchange
-        exchange.reading.connect(lambda done, total: self._relay(exchange, "set_reading", done, total))
-        exchange.written.connect(lambda text: self._relay(exchange, "append", text))
-        exchange.loading.connect(self.header.show_progress)
-        exchange.loaded.connect(self._on_loaded)
-        exchange.unloaded.connect(self._on_unloaded)
-        exchange.ended.connect(lambda ending: self._on_answered(exchange, ending))
-        self.composer.set_answering(True)
+    def _on_shown(self) -> None:
+        """Another conversation or branch is in view."""
+        self._show_manner()
+        self._stack.setCurrentWidget(self.transcript if self.talk.path else self.welcome)
+        self.list.mark(self.conversation)
+
+    def _on_answering(self) -> None:
+        self.composer.set_answering(self.answering)
         self._say_what_works()
-        self._refresh_list()
 
-    def _relay(self, exchange: Exchange, method: str, *values: object) -> None:
-        """Pass on what came for the conversation shown; another one's is in the store and in the exchange."""
-        if exchange.conversation == self.conversation:
-            getattr(self.transcript, method)(exchange.message, *values)
-
-    def _show_messages(self, messages: list[Message]) -> None:
-        exchange = self._exchanges.get(self.conversation or 0)
-        if exchange is not None:
-            # The store is up to half a second behind what has come.
-            messages = [dataclasses.replace(m, text=exchange.text) if m.id == exchange.message else m for m in messages]
-        self.transcript.show_messages(messages)
-        self._stack.setCurrentWidget(self.transcript if messages else self.welcome)
-        self.composer.set_answering(exchange is not None)
+    def _act_on(self, message: int, action: str) -> None:
+        if action == "again":
+            self.regenerate(message)
+        elif action == "branch":
+            self.branch(message)
+        elif action == "copy markdown":
+            QGuiApplication.clipboard().setText(self._desk.store.ancestors(message)[-1].text)
+        elif action == "export" and self.conversation is not None:
+            self._act_on_conversation(self.conversation, "markdown")
+        else:
+            self.message_wanted.emit(message, action)
 
     def _show_panel(self, shown: bool) -> None:
         self.inspector.setVisible(shown)
@@ -301,60 +213,85 @@ class ChatPage(QWidget):
 
     def _say_what_works(self) -> None:
         """Name for the status bar what runs on this page's behalf."""
-        if self._loading is not None:
-            self.working.emit(tr("Loading {model}", model=_short(self.model)))
-        else:
-            self.working.emit(tr("Answering") if self._exchanges else "")
+        self.working.emit(self.loading.work or (tr("Answering") if self.talk.exchanges else ""))
 
     def _restore(self, conversation: int) -> None:
         self._desk.store.restore(conversation)
+        self._refresh(conversation)
         self.open_conversation(conversation)
 
-    def _refresh_list(self) -> None:
+    def _fill_list(self) -> None:
         self.list.show_conversations(self._desk.store.all(), self.conversation)
+
+    def _refresh(self, conversation: int) -> None:
+        """Show in the list what became of a conversation; one that is deleted meanwhile is not in it."""
+        with contextlib.suppress(UserError):
+            self.list.put(self._desk.store.get(conversation), self.conversation)
 
     def _rename(self, conversation: int, title: str) -> None:
         self._desk.store.change(conversation, title=title)
-        self._refresh_list()
+        self._refresh(conversation)
+
+    def _act_on_conversation(self, conversation: int, action: str) -> None:
+        stored = self._desk.store.get(conversation)
+        if action in ("pin", "unpin"):
+            self._desk.store.change(conversation, pinned=action == "pin")
+            self._refresh(conversation)
+        elif action == "branch" and stored.leaf is not None:
+            self.branch(stored.leaf)
+        elif action == "markdown":
+            self.transfer.ask_to_export(conversation, stored.title, "markdown")
+        elif action == "json":
+            self.transfer.ask_to_export(conversation, stored.title, "json")
+
+    def _on_imported(self, conversations: tuple[int, ...]) -> None:
+        self._fill_list()
+        if conversations:
+            self.open_conversation(conversations[0])
+
+    def _show_manner(self) -> None:
+        manner = self.talk.manner
+        self.inspector.show_settings(manner.system_prompt, manner.sampling)
 
     def _set_system_prompt(self, text: str) -> None:
-        self._system_prompt = text
-        if self.conversation is not None:
-            self._desk.store.change(self.conversation, system_prompt=text)
+        self.talk.change(dataclasses.replace(self.talk.manner, system_prompt=text))
 
     def _set_sampling(self, sampling: Sampling) -> None:
-        self._sampling = sampling
-        if self.conversation is not None:
-            self._desk.store.change(self.conversation, sampling=sampling)
+        self.talk.change(dataclasses.replace(self.talk.manner, sampling=sampling))
 
     def _on_settings(self) -> None:
         settings = self._desk.settings
         self.composer.set_send_key(settings.send_key)
-        defaults = (settings.sampling, settings.system_prompt)
+        defaults = Manner.of_settings(settings)
         if self.conversation is None and defaults != self._defaults:
-            self._sampling, self._system_prompt = self._defaults = defaults
-            self.inspector.show_settings(self._system_prompt, self._sampling)
+            self._defaults = defaults
+            self.talk.change(defaults)
+            self._show_manner()
 
     def _connect(self) -> None:
         self._desk.settings_changed.connect(self._on_settings)
+        self.loading.changed.connect(self._say_what_works)
         self.list.chosen.connect(self.open_conversation)
         self.list.view.activated.connect(lambda _index: self.composer.setFocus())
         self.list.view.clicked.connect(lambda _index: self.composer.setFocus())
         self.list.wanted.connect(self.new_conversation)
         self.list.renamed.connect(self._rename)
         self.list.deleted.connect(self.delete_conversation)
-        self.header.picker.chosen.connect(self.choose_model)
-        self.header.picker.download_wanted.connect(self.get_model)
+        self.list.acted.connect(self._act_on_conversation)
+        self.list.found.connect(self.open_conversation)
+        self.list.left.connect(self.composer.setFocus)
+        self.list.search.textChanged.connect(self.search.look_for)
+        self.search.answered.connect(self.list.show_found)
+        self.transfer.imported.connect(self._on_imported)
+        self.talk.shown.connect(self._on_shown)
+        self.talk.stored.connect(self._refresh)
+        self.talk.answering_changed.connect(self._on_answering)
         self.header.panel_toggled.connect(self._show_panel)
         self.welcome.suggested.connect(self.send)
-        self.welcome.model_wanted.connect(self.get_model)
-        self.transcript.regenerate.connect(self.regenerate)
+        self.transcript.wanted.connect(self._act_on)
+        self.transcript.chosen.connect(self.talk.choose)
+        self.transcript.edited.connect(self.talk.edit)
         self.composer.send.connect(self.send)
         self.composer.stop.connect(self.stop)
         self.inspector.system_prompt_changed.connect(self._set_system_prompt)
         self.inspector.sampling_changed.connect(self._set_sampling)
-
-
-def _short(model: str) -> str:
-    """The last part of a folder or Hub id."""
-    return model.rstrip("/").rsplit("/", 1)[-1] or model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,12 +41,16 @@ class _Record:
 class Transcript(QScrollArea):
     """The messages of a conversation, in a column in the middle."""
 
-    regenerate = Signal(int)
+    chosen = Signal(int)  # a sibling
+    edited = Signal(int, str)  # a message, and what it shall be
+    wanted = Signal(int, str)  # a message, and the name of an action as in `gui.chat.message_menu`
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._column = Column()
         self._records: dict[int, _Record] = {}
+        self.siblings: Callable[[int], Sequence[int]] = lambda message_id: (message_id,)
+        self._busy = False
         self._follow = True
         self._arranging = False
         self._fitted_width = 0
@@ -82,13 +86,53 @@ class Transcript(QScrollArea):
         self.clear()
         for message in messages:
             self._append_record(message)
-        self._mark_last()
         self._arrange()
+
+    def go_to(self, messages: Sequence[Message]) -> None:
+        """Show another branch; what it shares with the one before stays where it is."""
+        shared = 0
+        for old, new in zip(self._records, messages, strict=False):
+            if old != new.id:
+                break
+            shared += 1
+        for message_id in list(self._records)[shared:]:
+            self._records.pop(message_id).entry.drop()
+        self._column.entries = [record.entry for record in self._records.values()]
+        for message in messages[shared:]:
+            self._append_record(message)
+        self._follow = False
+        self._arrange()
+
+    def set_busy(self, busy: bool) -> None:
+        """Whether an answer is under way, while which no message can be changed."""
+        self._busy = busy
+        for record in self._records.values():
+            if record.view is not None:
+                record.view.set_busy(busy)
+
+    def take_focus(self, message_id: int) -> None:
+        """Let the keyboard go on among the siblings of a message."""
+        view = self._view(message_id)
+        if view is not None:
+            view.switcher.take_focus()
+
+    def reveal(self, message_id: int) -> None:
+        """Scroll to a message and mark it for a moment."""
+        record = self._records.get(message_id)
+        if record is None:
+            return
+        self._follow = False
+        bar = self.verticalScrollBar()
+        # What is above was guessed, and is measured as it comes near.
+        for _ in range(4):
+            bar.setValue(record.entry.top - _ABOVE)
+            self._arrange()
+        if record.view is not None:
+            record.view.mark()
 
     def add(self, message: Message) -> None:
         """Show another message at the end, and go there."""
         self._append_record(message)
-        self._mark_last()
         self._go_to_end()
 
     def set_reading(self, message_id: int, done: int, total: int) -> None:
@@ -111,7 +155,6 @@ class Transcript(QScrollArea):
             record.message = message
             if isinstance(record.view, AnswerView):
                 record.view.finish(message)
-            self._mark_last()
             self._arrange()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -152,19 +195,14 @@ class Transcript(QScrollArea):
 
     def _make(self, message_id: int) -> MessageView:
         message = self._records[message_id].message
-        if message.role == "user":
-            return UserView(self._content, message)
-        view = AnswerView(self._content, message)
-        view.regenerate.connect(lambda: self.regenerate.emit(message_id))
+        view = (UserView if message.role == "user" else AnswerView)(self._content, message)
+        view.set_siblings(self.siblings(message_id))
+        view.set_busy(self._busy)
+        view.chosen.connect(self.chosen)
+        view.edited.connect(lambda text: self.edited.emit(message_id, text))
+        view.wanted.connect(lambda action: self.wanted.emit(message_id, action))
         view.reshaped.connect(self._reshape)
-        view.set_last(message_id == next(reversed(self._records)))
         return view
-
-    def _mark_last(self) -> None:
-        last = next(reversed(self._records), None)
-        for message_id, record in self._records.items():
-            if isinstance(record.view, AnswerView):
-                record.view.set_last(message_id == last)
 
     def _at_end(self) -> bool:
         bar = self.verticalScrollBar()

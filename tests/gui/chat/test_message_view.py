@@ -112,15 +112,14 @@ def test_the_footer_tells_more_under_the_mouse_and_reads_no_markup_in_names(make
     assert "&lt;img src=x&gt;" in figures.toolTip()
 
 
-def test_only_the_last_answer_can_be_asked_for_again(qtbot: QtBot, make: Make) -> None:
+def test_an_answer_can_be_asked_for_again_unless_another_is_under_way(qtbot: QtBot, make: Make) -> None:
     view = make(message("assistant", "x", stop="end"))
-    assert isinstance(view, AnswerView)
     again = button(view, "Answer again")
-    assert not again.isVisible()
-    view.set_last(True)
-    assert again.isVisible()
-    with qtbot.waitSignal(view.regenerate):
+    with qtbot.waitSignal(view.wanted) as signal:
         qtbot.mouseClick(again, Qt.MouseButton.LeftButton)
+    assert signal.args == ["again"]
+    view.set_busy(True)
+    assert not again.isEnabled()
 
 
 def test_copying_an_answer_gives_what_the_model_wrote(qtbot: QtBot, make: Make) -> None:

@@ -102,17 +102,16 @@ def test_keys_scroll_the_page_from_within_a_text(qtbot: QtBot, transcript: Trans
     assert bar.value() == 0
 
 
-def test_only_the_last_answer_can_be_asked_for_again(qtbot: QtBot, transcript: Transcript) -> None:
+def test_every_answer_can_be_asked_for_again(qtbot: QtBot, transcript: Transcript) -> None:
     messages = conversation(2)
     transcript.show_messages(messages)
     settle(qtbot, transcript)
-    first, last = views(transcript)
-    assert [view._footer._again.isHidden() for view in (first, last)] == [True, False]
-    with qtbot.waitSignal(transcript.regenerate) as signal:
-        qtbot.mouseClick(last._footer._again, Qt.MouseButton.LeftButton)
-    assert signal.args == [messages[-1].id]
-    transcript.add(message("user", "More"))
-    assert last._footer._again.isHidden()
+    for view, answer in zip(views(transcript), messages[1::2], strict=True):
+        with qtbot.waitSignal(transcript.wanted) as signal:
+            qtbot.mouseClick(view._footer._again, Qt.MouseButton.LeftButton)
+        assert signal.args == [answer.id, "again"]
+    transcript.set_busy(True)
+    assert not any(view._footer._again.isEnabled() for view in views(transcript))
 
 
 def test_tab_goes_down_the_page(qtbot: QtBot, transcript: Transcript) -> None:
