@@ -64,7 +64,7 @@ _WINDOW = {"when_full", "kv_bits"}
 
 def run(words: list[str], open_window: OpenWindow | None = None) -> None:
     """Carry out a command line and leave the process with its exit status."""
-    for module in ("engine.cli_convert", "engine.cli_train", "engine.cli_compare"):
+    for module in ("engine.cli_convert", "engine.cli_batch", "engine.cli_train", "engine.cli_compare"):
         importlib.import_module(module)  # its commands enter themselves in `app`
     app(words, obj=open_window, prog_name="mlx-grpo")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Generator
 from typing import Annotated, Any
 
 import typer
@@ -79,7 +78,7 @@ def convert(
         if upload_repo:
             yield from jobs.start(jobs.Upload(folder, upload_repo, private=not public), bench)
 
-    leave(present(_stoppable(events()), json=json, verbose=verbose))
+    leave(present(cli_signals.stoppable(events()), json=json, verbose=verbose))
 
 
 @app.command()
@@ -95,21 +94,4 @@ def fuse(
 ) -> None:
     """Merge an adapter into the weights of its model."""
     events = job(lambda: jobs.Fuse(model, adapter, mlx_path, dequantize, overwrite))
-    leave(present(_stoppable(events), json=json))
-
-
-def _stoppable(events: Generator[Event, None, None]) -> Iterator[Event]:
-    """The events, which the first signal to stop ends with everything cleared up; later ones cannot disturb that."""
-    received: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        if not received:
-            received.append(number)
-            raise KeyboardInterrupt
-
-    with cli_signals.handled(stop), closing(events):
-        for event in events:
-            if received:
-                # Other people's code may have swallowed the exception.
-                raise KeyboardInterrupt
-            yield event
+    leave(present(cli_signals.stoppable(events), json=json))

@@ -7,7 +7,8 @@ import sys
 import time
 from typing import TextIO
 
-from engine import cli_report, cli_training_report
+from engine import cli_batch_report, cli_report, cli_training_report
+from engine.chat_events import BatchAnswered, BatchProgress
 from engine.conversion_events import QualityMeasured
 from engine.events import Event, ModelLoaded, Progress, ReplyFinished, Token
 
@@ -21,8 +22,8 @@ class Renderer:
         self._stage, self._began = "", (0.0, 0.0)
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Progress):
-            self._show_progress(event)
+        if isinstance(event, Progress | BatchProgress):
+            self._show_progress(event if isinstance(event, Progress) else cli_batch_report.progress(event))
             return
         self._clear_progress()
         if isinstance(event, Token):
@@ -42,10 +43,16 @@ class Renderer:
             self._table = True
             say(cli_report.quality(event))
         else:
-            for line in filter(None, [cli_report.remark(event), cli_training_report.remark(event)]):
-                say(line)
-            for line in filter(None, [cli_report.result(event)]):
-                say_result(line)
+            self._show_lines(event)
+
+    def _show_lines(self, event: Event) -> None:
+        if isinstance(event, BatchAnswered) and self._stream:
+            say_result(cli_batch_report.answer(event))
+        rooms = (cli_report, cli_training_report, cli_batch_report)
+        for line in filter(None, [room.remark(event) for room in rooms]):
+            say(line)
+        for line in filter(None, [cli_report.result(event)]):
+            say_result(line)
 
     def _show_progress(self, event: Progress) -> None:
         if not sys.stderr.isatty():

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.events import Event
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -22,3 +26,20 @@ def handled(stop: Callable[[int, object], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def stoppable(events: Generator[Event, None, None]) -> Iterator[Event]:
+    """The events, which the first signal to stop ends with everything cleared up; later ones cannot disturb that."""
+    received: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if not received:
+            received.append(number)
+            raise KeyboardInterrupt
+
+    with handled(stop), closing(events):
+        for event in events:
+            if received:
+                # Other people's code may have swallowed the exception.
+                raise KeyboardInterrupt
+            yield event

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 _BLOCK = 256
+# Candidates whose weights are summed apart: a sum of 150,000 in a row loses what is small beside it.
+_PART = 512
+_DIGITS = 2.0**24
 
 
 class Uniforms:
@@ -23,14 +26,14 @@ class Uniforms:
         import numpy as np
 
         self._generator = np.random.Generator(np.random.Philox(seed))
-        self._known = np.zeros(0, np.float32)
+        self._known = np.zeros(0)
 
     def at(self, position: int, count: int = 1) -> np.ndarray:
-        """The numbers of `count` positions from this one on, (count,) of float32."""
+        """The numbers of `count` positions from this one on, (count,) of float64."""
         import numpy as np
 
         while len(self._known) < position + count:
-            self._known = np.append(self._known, self._generator.random(_BLOCK, dtype=np.float32))
+            self._known = np.append(self._known, self._generator.random(_BLOCK))
         return self._known[position : position + count]
 
 
@@ -73,22 +76,50 @@ class Filters:
         return candidates, some
 
 
-def invert(kept: mx.array, uniform: mx.array) -> tuple[mx.array, mx.array]:
+def invert(kept: mx.array, uniform: mx.array, finer: mx.array | None = None) -> tuple[mx.array, mx.array]:
     """The place of the token drawn from each row, (rows,), and the sum of the row's exponentials, (rows,).
 
     Args:
         kept: (rows, candidates) logarithms of weights, at most about 0.
         uniform: (rows,) numbers in [0, 1).
+        finer: (rows,) numbers in [0, 1), further digits of those. With them the candidates of wide rows are drawn in
+            two steps, a part of the row and a place in it, so that no weight is lost in a long sum of float32.
     """
     import mlx.core as mx
 
     from engine.exponentials import exp
 
-    cumulative = mx.cumsum(exp(kept), axis=-1)
+    weights = exp(kept)
+    rows, width = weights.shape
+    if finer is None or width <= _PART:
+        return _first_above(weights, uniform)
+    parts = mx.pad(weights, [(0, 0), (0, -width % _PART)]).reshape(rows, -1, _PART)
+    part, total = _first_above(parts.sum(axis=-1), uniform)
+    place, _ = _first_above(mx.take_along_axis(parts, part[:, None, None], axis=1)[:, 0], finer)
+    return part * _PART + place, total
+
+
+def digits(numbers: Any) -> tuple[mx.array, mx.array]:
+    """Numbers of float64 in [0, 1) as float32 in two parts: their first 24 binary digits, and the 24 behind those."""
+    import mlx.core as mx
+    import numpy as np
+
+    shifted = np.asarray(numbers, np.float64) * _DIGITS
+    first = np.floor(shifted)
+    behind = np.floor((shifted - first) * _DIGITS) / _DIGITS
+    return mx.array((first / _DIGITS).astype(np.float32)), mx.array(behind.astype(np.float32))
+
+
+def _first_above(weights: mx.array, uniform: mx.array) -> tuple[mx.array, mx.array]:
+    """The first place of each row whose cumulative weight is above the number's share: never one of weight 0."""
+    import mlx.core as mx
+
+    cumulative = mx.cumsum(weights, axis=-1)
     total = cumulative[:, -1]
-    # The first token whose cumulative weight is above the number: never one of weight 0.
-    chosen = (cumulative <= (uniform * total)[:, None]).sum(axis=-1)
-    return mx.minimum(chosen, kept.shape[-1] - 1), total
+    share = uniform * total
+    # Rounded up to the whole sum it would be above every place.
+    share = mx.where(share < total, share, total * (1 - 2 / _DIGITS))
+    return (cumulative <= share[:, None]).sum(axis=-1), total
 
 
 def at(values: mx.array, places: mx.array) -> mx.array:

@@ -72,6 +72,11 @@ def runs_folder() -> Path:
     return _place(platformdirs.user_data_dir(_APP, appauthor=False), "Runs")
 
 
+def batches_folder() -> Path:
+    """Where the answers of batches go that were given no file."""
+    return _place(platformdirs.user_data_dir(_APP, appauthor=False), "Batches")
+
+
 def unfinished_folder() -> Path:
     """Notes on folders that are being made, for the case that the program dies."""
     return _place(platformdirs.user_data_dir(_APP, appauthor=False), "Unfinished")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.chat.requests import ChatRequest, InspectAnswer, ScoreAnswer
+from engine.chat.requests import ChatRequest, ExportBatch, InspectAnswer, PlanBatch, RunBatch, ScoreAnswer
 
 if TYPE_CHECKING:
     from engine.events import Event
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 def start(request: ChatRequest, bench: Workbench) -> Iterator[Event]:
     """The generator that does what the request asks."""
     match request:
+        case PlanBatch():
+            from engine.batch import questions
+
+            yield from questions.plan(request.source)
+        case RunBatch():
+            from engine.batch import run
+
+            yield from run.run(request, bench)
+        case ExportBatch():
+            from engine.batch import exporting
+
+            yield from exporting.export(request)
         case InspectAnswer():
             from engine.chat import inspecting
 

@@ -1,4 +1,4 @@
-"""From log-probabilities to the next token, with a random key of its own. Knows no model and no text."""
+"""From log-probabilities to the next token, by numbers of a seed. Knows no model and no text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.config import Sampling
-from engine.drawing import Filters, Uniforms, at, invert
+from engine.drawing import Filters, Uniforms, at, digits, invert
 
 # The window of the original project's repetition penalty, in tokens.
 PENALTY_CONTEXT = 20
@@ -68,7 +68,7 @@ class Draw:
         logprobs = logprobs.astype(mx.float32)
         candidates, kept = self._filters(logprobs) if self._filters.any else (None, logprobs)
         kept = (kept - kept.max(axis=-1, keepdims=True)) * (1.0 / self._temperature)
-        chosen, _ = invert(kept, mx.array(uniforms))
+        chosen, _ = invert(kept, *digits(uniforms))
         return chosen if candidates is None else at(candidates, chosen)
 
 
@@ -78,13 +78,26 @@ def new_seed(sampling: Sampling) -> int:
 
 
 def logits_processors(sampling: Sampling, prompt: list[int]) -> list[Callable[[Any, Any], Any]]:
-    """What changes logits before sampling; the penalty sees the end of the prompt as well as the answer."""
-    if sampling.repetition_penalty == 1.0:
-        return []
-    import mlx.core as mx
-    from mlx_lm.sample_utils import make_repetition_penalty
+    """What changes logits before sampling; the penalty sees the end of the prompt as well as the answer.
 
-    penalise = make_repetition_penalty(sampling.repetition_penalty, PENALTY_CONTEXT)
+    They become float32 first: log-probabilities in 16 bits would make equals of tokens that are not.
+    """
+    import mlx.core as mx
+
+    def whole(_tokens: Any, logits: Any) -> Any:
+        return logits.astype(mx.float32)
+
+    if sampling.repetition_penalty == 1.0:
+        return [whole]
+    penalise = penalty(sampling)
     # generate_step knows the tokens from the prompt's last one on.
     before = mx.array(prompt[:-1][-PENALTY_CONTEXT:], dtype=mx.uint32)
-    return [lambda tokens, logits: penalise(mx.concatenate([before, tokens.astype(mx.uint32)]), logits)]
+    return [whole, lambda tokens, logits: penalise(mx.concatenate([before, tokens.astype(mx.uint32)]), logits)]
+
+
+def penalty(sampling: Sampling) -> Callable[[Any, Any], Any]:
+    """mlx_lm's repetition penalty: logits (1, vocabulary) changed by all tokens before, (time,)."""
+    from mlx_lm.sample_utils import make_repetition_penalty
+
+    penalise: Callable[[Any, Any], Any] = make_repetition_penalty(sampling.repetition_penalty, PENALTY_CONTEXT)
+    return penalise

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.chat.sampling import Chooser, Draw, logits_processors
 from engine.config import Sampling
-from engine.drawing import Uniforms
+from engine.drawing import Uniforms, digits, invert
 
 DRAWS, VOCABULARY = 20_000, 30
 LOGITS = np.random.default_rng(7).normal(0, 2.0, VOCABULARY)
@@ -119,7 +119,33 @@ def test_a_row_is_drawn_alike_alone_and_among_others(seed: int, rows: int, row: 
 
 def test_large_vocabularies_keep_their_last_tokens() -> None:
     """The sum of 150,000 small shares in float32 is near enough to 1 that no token at the end is lost."""
-    size = 150_000
-    logprobs = mx.full((4000, size), -math.log(size))
-    tokens = np.array(Draw(Sampling(temperature=1.0, top_p=1.0))(logprobs[:200], np.linspace(0.99, 0.999999, 200)))
-    assert (np.abs(tokens - np.linspace(0.99, 0.999999, 200) * size) <= 8).all()
+    size, numbers = 150_000, np.linspace(0.99, 0.999999, 200)
+    logprobs = mx.full((200, size), -math.log(size))
+    tokens = np.array(Draw(Sampling(temperature=1.0, top_p=1.0))(logprobs, numbers))
+    assert (np.abs(tokens - numbers * size) <= 520).all()
+
+
+def test_what_is_tiny_beside_one_token_is_drawn_as_often_as_it_should_be() -> None:
+    """Each of these weights is less than half of what float32 tells from 1; together they are a hundredth."""
+    size, weight = 150_000, 2e-8
+    whole = 1 + size * weight
+    logprobs = mx.array(np.log(np.concatenate([[1.0], np.full(size, weight)]) / whole).astype(np.float32))[None]
+    numbers = np.concatenate([np.linspace(0.1, 0.99, 20), 1 - (1 - np.arange(200) / 200) * size * weight / whole])
+    tokens = np.array(Draw(Sampling(temperature=1.0, top_p=1.0))(mx.broadcast_to(logprobs, (220, size + 1)), numbers))
+    assert (tokens[:20] == 0).all()
+    assert (np.abs(tokens[21:] - np.arange(1, 200) / 200 * size) < 2000).all()
+
+
+@pytest.mark.parametrize("total", [2.0000002, 3.0, 3.9999998, 1.0000001])
+def test_the_largest_number_draws_nothing_of_weight_0(total: float) -> None:
+    """A product that rounds up to the whole sum."""
+    kept = mx.log(mx.array([[total - 1, 1.0, 0.0, 0.0]]))
+    chosen, _ = invert(kept, mx.array([1 - 2.0**-24]))
+    assert chosen.tolist() == [1]
+
+
+@given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=50))
+def test_the_digits_of_a_number_are_below_1_and_give_it_back(numbers: list[float]) -> None:
+    first, behind = (np.array(part, np.float64) for part in digits(numbers))
+    assert ((first < 1) & (behind < 1) & (first >= 0) & (behind >= 0)).all()
+    assert np.allclose(first + behind * 2.0**-24, numbers, rtol=0, atol=2.0**-47)

@@ -85,13 +85,22 @@ def test_the_log_probability_is_that_of_the_model() -> None:
 
 def test_the_penalty_sees_prompt_and_answer() -> None:
     prompt, answer = [1, 2, 3, 4], [7, 8]
-    (process,) = logits_processors(Sampling(repetition_penalty=1.5), prompt)
+    _, process = logits_processors(Sampling(repetition_penalty=1.5), prompt)
     logits = mx.random.normal((1, VOCABULARY), key=mx.random.key(1))
     # generate_step passes the prompt's last token and what was sampled.
     ours = process(mx.array([prompt[-1], *answer]), mx.array(logits))
     theirs = make_repetition_penalty(1.5, 20)(mx.array(prompt + answer), mx.array(logits))
     assert mx.array_equal(ours, theirs).item()
-    assert logits_processors(Sampling(), prompt) == []
+    assert len(logits_processors(Sampling(), prompt)) == 1
+
+
+def test_logits_of_16_bits_are_normalised_in_32() -> None:
+    """Rounded log-probabilities would make two tokens equals, and the first of them the likeliest."""
+    logits = mx.array([[0.0] * 2000 + [0.5, 0.504]], mx.bfloat16)
+    (whole,) = logits_processors(Sampling(), [1])
+    for rows, likeliest in ((logits, 2000), (whole(mx.array([1]), logits), 2001)):
+        distribution = rows - mx.logsumexp(rows, axis=-1, keepdims=True)
+        assert Chooser(Sampling(temperature=0.0), 1)(distribution).tolist() == [likeliest]
 
 
 def test_a_seed_is_kept_or_made() -> None:
