@@ -10,22 +10,30 @@ import dataclasses
 import json
 import sqlite3
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
-
-from pydantic import ValidationError
+from typing import Self
 
 from engine import processes
 from engine.chat import schema
+from engine.chat.messages import (
+    Attachment,
+    Conversation,
+    Message,
+    Role,
+    State,
+    conversation_of,
+    message_of,
+    packed,
+    title_of,
+    unpacked,
+)
 from engine.config import Sampling
-from engine.events import ReplyFinished, from_json, to_json
+from engine.events import ReplyFinished, to_json
 
-Role = Literal["user", "assistant"]
-State = Literal["writing", "done", "stopped", "failed", "interrupted"]
+__all__ = ["Attachment", "Conversation", "Conversations", "Message", "Role", "State"]
 
 _DAYS_UNTIL_PURGED = 30
-_TITLE_LENGTH = 60
 _DEFAULTS = Sampling()
 
 _NO_CONVERSATION = (
@@ -43,37 +51,6 @@ _NOT_BEING_WRITTEN = (
     "It has ended, or was deleted with its conversation.",
     "Add a new message instead.",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn. `parent` is None at the root, `model` the one that answered, `error` why it failed."""
-
-    id: int
-    conversation: int
-    parent: int | None
-    role: Role
-    text: str
-    state: State
-    created: float
-    model: str
-    stats: ReplyFinished | None
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """A tree of messages, of which `leaf` ends the branch in view. `updated` is when something was last said."""
-
-    id: int
-    title: str
-    created: float
-    updated: float
-    model: str
-    system_prompt: str
-    sampling: Sampling
-    leaf: int | None
-    pinned: bool
 
 
 class Conversations:
@@ -124,27 +101,34 @@ class Conversations:
         return interrupted
 
     def create(
-        self, *, title: str = "", model: str = "", system_prompt: str = "", sampling: Sampling = _DEFAULTS
+        self,
+        *,
+        title: str = "",
+        model: str = "",
+        system_prompt: str = "",
+        sampling: Sampling = _DEFAULTS,
+        when_full: str = "",
+        preset: str = "",
     ) -> Conversation:
         """A new conversation without messages."""
         now = time.time()
         [row] = self._database.rows(
-            "INSERT INTO conversation (title, created, updated, model, system_prompt, sampling)"
-            " VALUES (?, ?, ?, ?, ?, ?) RETURNING *",
-            *(title, now, now, model, system_prompt, sampling.model_dump_json()),
+            "INSERT INTO conversation (title, created, updated, model, system_prompt, sampling, when_full, preset)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
+            *(title, now, now, model, system_prompt, sampling.model_dump_json(), when_full, preset),
         )
-        return _conversation(row)
+        return conversation_of(row)
 
     def all(self) -> list[Conversation]:
         """What is not deleted: pinned conversations on top, then those in which something was said last."""
         rows = self._database.rows(
             "SELECT * FROM conversation WHERE deleted IS NULL ORDER BY pinned DESC, updated DESC, id DESC"
         )
-        return [_conversation(row) for row in rows]
+        return [conversation_of(row) for row in rows]
 
     def get(self, conversation: int) -> Conversation:
         """One conversation; a deleted one does not exist until it is restored."""
-        return _conversation(
+        return conversation_of(
             self._database.one(
                 _NO_CONVERSATION, "SELECT * FROM conversation WHERE id = ? AND deleted IS NULL", conversation
             )
@@ -159,16 +143,20 @@ class Conversations:
         system_prompt: str | None = None,
         sampling: Sampling | None = None,
         pinned: bool | None = None,
+        when_full: str | None = None,
+        preset: str | None = None,
     ) -> Conversation:
         """Set what is not None. `updated` stays, so that a renamed conversation keeps its place in the list."""
         row = self._database.one(
             _NO_CONVERSATION,
             "UPDATE conversation SET title = coalesce(?, title), model = coalesce(?, model),"
             " system_prompt = coalesce(?, system_prompt), sampling = coalesce(?, sampling),"
-            " pinned = coalesce(?, pinned) WHERE id = ? AND deleted IS NULL RETURNING *",
-            *(title, model, system_prompt, sampling and sampling.model_dump_json(), pinned, conversation),
+            " pinned = coalesce(?, pinned), when_full = coalesce(?, when_full), preset = coalesce(?, preset)"
+            " WHERE id = ? AND deleted IS NULL RETURNING *",
+            *(title, model, system_prompt, sampling and sampling.model_dump_json(), pinned, when_full, preset),
+            conversation,
         )
-        return _conversation(row)
+        return conversation_of(row)
 
     def delete(self, conversation: int) -> None:
         """Take a conversation out of sight. A reply being written goes on, so that `restore` brings all back."""
@@ -185,12 +173,20 @@ class Conversations:
         )
 
     def add(
-        self, conversation: int, parent: int | None, role: Role, text: str, *, model: str = "", state: State = "done"
+        self,
+        conversation: int,
+        parent: int | None,
+        role: Role,
+        text: str,
+        *,
+        model: str = "",
+        state: State = "done",
+        attachments: Sequence[Attachment] = (),
     ) -> Message:
         """Append a message below `parent` and make it the leaf; the person's first one gives a missing title."""
         now = time.time()
         with self._database.transaction():
-            title = self.get(conversation).title or (_title(text) if role == "user" else "")
+            title = self.get(conversation).title or (title_of(text) if role == "user" else "")
             if parent is not None:
                 self._database.one(
                     _NO_MESSAGE, "SELECT id FROM message WHERE id = ? AND conversation = ?", parent, conversation
@@ -205,19 +201,57 @@ class Conversations:
                 "UPDATE conversation SET leaf = ?, updated = ?, title = ? WHERE id = ?",
                 *(row["id"], now, title, conversation),
             )
+            for attachment in attachments:
+                self._attach(row["id"], attachment)
             if state != "writing":
                 self._database.index(row["id"])
-        return _message(row)
+        return message_of(row, attachments)
+
+    def edit(self, message: int, text: str, attachments: Sequence[Attachment] | None = None) -> Message:
+        """A message beside this one, with another text; it becomes the leaf. None keeps what is attached."""
+        [old] = self._messages([self._one_message(message)])
+        kept = old.attachments if attachments is None else attachments
+        return self.add(old.conversation, old.parent, old.role, text, model=old.model, attachments=kept)
+
+    def branch(self, message: int) -> Conversation:
+        """A new conversation with copies of the messages from the root to this one."""
+        with self._database.transaction():
+            said = self._database.rows(schema.BRANCH, self._one_message(message)["id"])
+            old = self.get(said[0]["conversation"])
+            [row] = self._database.rows(
+                "INSERT INTO conversation (title, created, updated, model, system_prompt, sampling, when_full, preset)"
+                " SELECT title, ?, ?, model, system_prompt, sampling, when_full, preset FROM conversation WHERE id = ?"
+                " RETURNING id",
+                *(time.time(), time.time(), old.id),
+            )
+            new, parent = row["id"], None
+            for each in said:
+                # What is being written elsewhere is copied as far as it has come, and is not written here.
+                state = "stopped" if each["state"] == "writing" else each["state"]
+                [row] = self._database.rows(
+                    "INSERT INTO message (conversation, parent, state, role, text, created, model, stats, error,"
+                    " tokens, thought) SELECT ?, ?, ?, role, text, created, model, stats, error, tokens, thought FROM message"
+                    " WHERE id = ? RETURNING id",
+                    *(new, parent, state, each["id"]),
+                )
+                parent = row["id"]
+                self._database.rows(
+                    "INSERT INTO attachment (message, name, text) SELECT ?, name, text FROM attachment"
+                    " WHERE message = ? ORDER BY id",
+                    *(parent, each["id"]),
+                )
+                self._database.index(parent)
+            self._database.rows("UPDATE conversation SET leaf = ? WHERE id = ?", parent, new)
+        return self.get(new)
 
     def path(self, conversation: int) -> list[Message]:
         """The branch in view, from its root to the leaf."""
-        rows = self._database.rows(schema.BRANCH, self.get(conversation).leaf)
-        return [_message(row) for row in rows]
+        return self._messages(self._database.rows(schema.BRANCH, self.get(conversation).leaf))
 
     def ancestors(self, message: int) -> list[Message]:
         """The branch that ends in this message, from its root; the message itself is the last."""
-        self._database.one(_NO_MESSAGE, "SELECT id FROM message WHERE id = ?", message)
-        return [_message(row) for row in self._database.rows(schema.BRANCH, message)]
+        self._one_message(message)
+        return self._messages(self._database.rows(schema.BRANCH, message))
 
     def siblings(self, message: int) -> list[int]:
         """The message and its alternatives (the other children of its parent), in the order of their creation."""
@@ -242,61 +276,69 @@ class Conversations:
         )
 
     def finish(
-        self, message: int, text: str, state: State, *, stats: ReplyFinished | None = None, error: str = ""
+        self,
+        message: int,
+        text: str,
+        state: State,
+        *,
+        stats: ReplyFinished | None = None,
+        error: str = "",
+        tokens: Sequence[int] | None = None,
+        thought: float | None = None,
     ) -> None:
-        """End a message in the state "writing", and let `search` find it; any other raises `UserError`."""
+        """End a message in the state "writing", and let `search` find it; any other raises `UserError`.
+
+        `tokens` are the ids of the text as they were sampled, `thought` the seconds of thinking among its writing.
+        """
         # Without the text, which is the message's own.
         stored = to_json(dataclasses.replace(stats, text="")) if stats else None
         with self._database.transaction():
             row = self._database.one(
                 _NOT_BEING_WRITTEN,
-                "UPDATE message SET text = ?, state = ?, stats = ?, error = ?, writer = NULL"
+                "UPDATE message SET text = ?, state = ?, stats = ?, error = ?, tokens = ?, thought = ?, writer = NULL"
                 " WHERE id = ? AND state = 'writing' RETURNING conversation",
-                *(text, state, stored, error, message),
+                *(text, state, stored, error, None if tokens is None else packed(tokens), thought, message),
             )
             self._database.rows("UPDATE conversation SET updated = ? WHERE id = ?", time.time(), row["conversation"])
             self._database.index(message)
 
+    def tokens(self, message: int) -> list[int]:
+        """The ids of an answer as they were sampled; none where they are not known."""
+        row = self._database.one(_NO_MESSAGE, "SELECT tokens FROM message WHERE id = ?", message)
+        return unpacked(row["tokens"])
+
+    def summary(self, message: int) -> str | None:
+        """What stands for the branch up to and with this message, None where it was not summarised."""
+        rows = self._database.rows("SELECT text FROM summary WHERE message = ?", message)
+        return rows[0]["text"] if rows else None
+
+    def keep_summary(self, message: int, model: str, text: str) -> None:
+        """Have `text`, which this model wrote, stand for the branch up to and with this message."""
+        self._one_message(message)
+        self._database.rows(
+            "INSERT INTO summary (message, model, text) VALUES (?, ?, ?)"
+            " ON CONFLICT (message) DO UPDATE SET model = excluded.model, text = excluded.text",
+            *(message, model, text),
+        )
+
     def search(self, text: str, limit: int = 50) -> list[Message]:
         """Ended messages that contain `text` in any letter case, newest first; none for an empty text."""
-        return [_message(row) for row in self._database.search(text, limit)]
+        return self._messages(self._database.search(text, limit))
 
+    def _attach(self, message: int, attachment: Attachment) -> None:
+        self._database.rows(
+            "INSERT INTO attachment (message, name, text) VALUES (?, ?, ?)",
+            *(message, attachment.name, attachment.text),
+        )
 
-def _conversation(row: sqlite3.Row) -> Conversation:
-    values = {name: row[name] for name in Conversation.__match_args__}
-    return Conversation(**values | {"sampling": _sampling(row["sampling"]), "pinned": bool(row["pinned"])})
+    def _one_message(self, message: int) -> sqlite3.Row:
+        return self._database.one(_NO_MESSAGE, "SELECT * FROM message WHERE id = ?", message)
 
-
-def _message(row: sqlite3.Row) -> Message:
-    values = {name: row[name] for name in Message.__match_args__}
-    return Message(**values | {"stats": _stats(row["stats"], row["text"])})
-
-
-def _stats(stored: str | None, text: str) -> ReplyFinished | None:
-    """None where another version stored it without a field of this one: the text is worth more than its figures."""
-    if stored is None:
-        return None
-    try:
-        event = from_json(stored)
-    except (ValueError, TypeError):
-        return None
-    return dataclasses.replace(event, text=text) if isinstance(event, ReplyFinished) else None
-
-
-def _sampling(stored: str) -> Sampling:
-    """A setting of a newer version is left out, and a value this one does not allow becomes the default."""
-    values = {key: value for key, value in json.loads(stored).items() if key in Sampling.model_fields}
-    try:
-        return Sampling(**values)
-    except ValidationError as error:
-        wrong = {fault["loc"][0] for fault in error.errors()}
-        return Sampling(**{key: value for key, value in values.items() if key not in wrong})
-
-
-def _title(text: str) -> str:
-    """The first line that says something, cut at a word."""
-    line = next((" ".join(line.split()) for line in text.splitlines() if line.strip()), "").replace("\0", "")
-    if len(line) <= _TITLE_LENGTH:
-        return line
-    # One character more, so that a word that ends exactly here stays whole; a text without spaces is cut hard.
-    return line[: _TITLE_LENGTH + 1].rpartition(" ")[0] or line[:_TITLE_LENGTH]
+    def _messages(self, rows: Sequence[sqlite3.Row]) -> list[Message]:
+        """The messages of these rows, with what is attached to them."""
+        attached: dict[int, list[Attachment]] = {}
+        # As JSON, since a statement takes a bounded number of values.
+        ids = json.dumps([row["id"] for row in rows])
+        for found in self._database.rows(schema.ATTACHED, ids):
+            attached.setdefault(found["message"], []).append(Attachment(found["name"], found["text"]))
+        return [message_of(row, attached.get(row["id"], ())) for row in rows]

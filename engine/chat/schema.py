@@ -107,6 +107,11 @@ NEWEST_BELOW = """
     SELECT max(id) FROM below
 """
 
+# What is attached to some messages, whose ids are a JSON list.
+ATTACHED = """
+    SELECT message, name, text FROM attachment WHERE message IN (SELECT value FROM json_each(?)) ORDER BY id
+"""
+
 # CROSS JOIN keeps the order of the tables: newest messages first, and no further than the limit.
 _SEARCH_LONG = """
     SELECT message.* FROM search

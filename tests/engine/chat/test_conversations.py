@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from engine.chat import schema
-from engine.chat.conversations import Conversations, State
+from engine.chat.conversations import Attachment, Conversations, State
 from engine.config import Sampling
 from engine.errors import UserError
 from engine.events import ReplyFinished
@@ -500,6 +500,84 @@ class TestTwoAtOnce:
     def test_an_instance_belongs_to_its_thread(self, store: Conversations) -> None:
         with ThreadPoolExecutor(1) as pool, pytest.raises(sqlite3.ProgrammingError):
             pool.submit(store.all).result()
+
+
+class TestWhatGoesWithMessages:
+    def test_attachments_are_kept_with_their_message(self, store: Conversations) -> None:
+        files = (Attachment("a.txt", "Größe"), Attachment("b.py", "print()\n"))
+        made = store.create().id
+        said = store.add(made, None, "user", "Read these", attachments=files)
+        assert said.attachments == files
+        answer = store.add(made, said.id, "assistant", "Done")
+        assert [one.attachments for one in store.path(made)] == [files, ()]
+        assert [one.attachments for one in store.ancestors(answer.id)] == [files, ()]
+
+    def test_an_edited_message_stands_beside_the_old_one(self, store: Conversations) -> None:
+        made = store.create().id
+        said = store.add(made, None, "user", "Old", attachments=[Attachment("a", "b")])
+        store.add(made, said.id, "assistant", "Yes")
+        new = store.edit(said.id, "New")
+        assert (new.parent, new.role, new.text, new.attachments) == (None, "user", "New", said.attachments)
+        assert [one.text for one in store.path(made)] == ["New"]
+        assert store.siblings(new.id) == [said.id, new.id]
+        assert [one.text for one in store.choose(said.id)] == ["Old", "Yes"]
+        assert store.edit(said.id, "Bare", []).attachments == ()
+
+    def test_ids_and_thought_of_an_answer_are_read_back(self, store: Conversations) -> None:
+        made = store.create().id
+        said = store.add(made, None, "user", "Hi")
+        answer = store.add(made, said.id, "assistant", "", state="writing")
+        assert store.tokens(answer.id) == []
+        store.finish(answer.id, "Ho", "done", tokens=[1, 2**31, 0], thought=1.5)
+        assert store.tokens(answer.id) == [1, 2**31, 0]
+        assert store.path(made)[-1].thought == 1.5
+        assert store.path(made)[0].thought is None
+
+    def test_a_branch_becomes_a_conversation_of_its_own(self, store: Conversations) -> None:
+        made = store.create(
+            title="T", system_prompt="S", sampling=Sampling(top_k=3), when_full="drop oldest", preset="P"
+        )
+        first = store.add(made.id, None, "user", "One", attachments=[Attachment("a", "b")])
+        answer = store.add(made.id, first.id, "assistant", "", state="writing", model="m")
+        store.finish(answer.id, "Zwei", "done", tokens=[7], thought=2.0)
+        store.add(made.id, answer.id, "user", "Three")
+        copy = store.branch(answer.id)
+        assert copy.id != made.id
+        assert (copy.title, copy.system_prompt, copy.sampling.top_k) == ("T", "S", 3)
+        assert (copy.when_full, copy.preset) == ("drop oldest", "P")
+        one, two = store.path(copy.id)
+        assert (one.text, one.attachments, two.text, two.model, two.thought) == (
+            "One",
+            first.attachments,
+            "Zwei",
+            "m",
+            2.0,
+        )
+        assert store.tokens(two.id) == [7]
+        assert {one.conversation for one in store.search("zwei")} == {made.id, copy.id}
+        assert [one.text for one in store.path(made.id)] == ["One", "Zwei", "Three"]
+
+    def test_what_is_still_being_written_is_copied_as_far_as_it_came(self, store: Conversations) -> None:
+        made = store.create().id
+        said = store.add(made, None, "user", "Hi")
+        answer = store.add(made, said.id, "assistant", "", state="writing")
+        store.write(answer.id, "Half")
+        copied = store.path(store.branch(answer.id).id)[-1]
+        assert (copied.text, copied.state) == ("Half", "stopped")
+        store.finish(answer.id, "Half and more", "done")
+
+    def test_a_summary_stands_for_a_branch(self, store: Conversations) -> None:
+        said = store.add(store.create().id, None, "user", "Long")
+        assert store.summary(said.id) is None
+        store.keep_summary(said.id, "m", "Short")
+        store.keep_summary(said.id, "n", "Shorter")
+        assert store.summary(said.id) == "Shorter"
+
+    def test_what_the_settings_say_can_be_changed_for_one(self, store: Conversations) -> None:
+        made = store.create()
+        assert (made.when_full, made.preset) == ("", "")
+        assert store.change(made.id, when_full="summarise", preset="Code").when_full == "summarise"
+        assert (store.change(made.id, when_full="").when_full, store.get(made.id).preset) == ("", "Code")
 
 
 class TestFile:
