@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.chat.requests import ChatRequest
+from engine import places
+from engine.chat.requests import ChatRequest, ReadTextFile
 
 if TYPE_CHECKING:
     from engine.events import Event
@@ -14,5 +15,10 @@ if TYPE_CHECKING:
 
 def start(request: ChatRequest, bench: Workbench) -> Iterator[Event]:
     """The generator that does what the request asks."""
-    raise NotImplementedError(type(request).__name__)
-    yield
+    match request:
+        case ReadTextFile():
+            from engine.chat import text_files
+
+            yield text_files.read(places.expand(request.path))
+        case _:
+            raise NotImplementedError(type(request).__name__)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from engine.chat.conversations import Message, State
+from engine.chat.conversations import Attachment, Message, State
 from engine.errors import UserError
 from engine.events import Failed
 from gui.chat.exchange import Exchange
@@ -22,7 +24,6 @@ class Conversing(QObject):
     shown = Signal()  # another conversation or branch is in view
     stored = Signal(int)  # something a list shows of this conversation changed
     answering_changed = Signal()
-    failed = Signal(str)  # this text could not be said: the conversation is gone
 
     def __init__(self, desk: Desk, loading: Loading, transcript: Transcript) -> None:
         super().__init__(transcript)
@@ -60,18 +61,16 @@ class Conversing(QObject):
         """Have the conversation answered in another manner from now on."""
         self.manner = manner
         if self.id is not None:
-            self._desk.store.change(self.id, system_prompt=manner.system_prompt, sampling=manner.sampling)
+            self._desk.store.change(self.id, **_fields(manner))
 
-    def say(self, text: str) -> bool:
+    def say(self, text: str, attachments: Sequence[Attachment] = ()) -> bool:
         """Say something and have it answered; whether it could be stored."""
         store = self._desk.store
         try:
             if self.id is None:
-                manner = self.manner
-                self.id = store.create(
-                    model=self._loading.model, system_prompt=manner.system_prompt, sampling=manner.sampling
-                ).id
-            said = store.add(self.id, store.get(self.id).leaf, "user", text)
+                title = attachments[0].name if attachments and not text else ""
+                self.id = store.create(title=title, model=self._loading.model, **_fields(self.manner)).id
+            said = store.add(self.id, store.get(self.id).leaf, "user", text, attachments=attachments)
         except UserError as error:
             # What was typed stays in the field; a conversation that is gone makes way for a new one.
             self.id = None
@@ -99,8 +98,7 @@ class Conversing(QObject):
         *before, old = store.ancestors(message)
         if text == old.text:
             return
-        parent = before[-1].id if before else None
-        new = store.add(old.conversation, parent, old.role, text, model=old.model)
+        new = store.edit(message, text)
         self._show([*before, new], keep=True)
         if new.role == "user":
             self._answer(new)
@@ -172,3 +170,7 @@ class Conversing(QObject):
             self._transcript.finish(message)
         self.answering_changed.emit()
         self.stored.emit(exchange.conversation)
+
+
+def _fields(manner: Manner) -> dict[str, Any]:
+    return {field.name: getattr(manner, field.name) for field in dataclasses.fields(manner)}

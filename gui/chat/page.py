@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QWidget
 from engine.config import Sampling
 from engine.errors import UserError
 from engine.events import ModelLoaded
+from gui.chat.attaching import Attaching, attachable
 from gui.chat.composer import Composer
 from gui.chat.conversation_list import ConversationList
 from gui.chat.conversing import Conversing
@@ -22,9 +23,10 @@ from gui.chat.loading import Loading
 from gui.chat.manner import Manner
 from gui.chat.search import Search
 from gui.chat.transcript import Transcript
-from gui.chat.transfer import Transfer
+from gui.chat.transfer import Transfer, importable
 from gui.chat.welcome import Welcome
 from gui.desk import Desk
+from gui.drops import Drops, Taker
 from gui.text import tr
 
 
@@ -49,6 +51,7 @@ class ChatPage(QWidget):
         self.talk = Conversing(desk, self.loading, self.transcript)
         self.search = Search(desk, self)
         self.transfer = Transfer(desk, self)
+        self.attaching = Attaching(desk, self.composer)
         self._connect()
         self._show_manner()
         self.inspector.hide()
@@ -84,6 +87,12 @@ class ChatPage(QWidget):
         if self.list.isHidden():
             self.header.panel.setChecked(False)
         self.list.take_search_focus()
+
+    def offer_drops(self, drops: Drops) -> None:
+        """Have text files that are dropped here attached, and exports that are dropped on the list taken in."""
+        words = tr("Drop to import")
+        drops.offer(Taker(self.list, importable, lambda paths: self.transfer.take_in(paths[0]), words, "download"))
+        drops.offer(Taker(self, attachable, self.attaching.read, tr("Drop to attach"), "clip"))
 
     @property
     def answering(self) -> bool:
@@ -134,9 +143,9 @@ class ChatPage(QWidget):
         self.talk.open(conversation, message)
 
     def send(self, text: str) -> None:
-        """Say something and have it answered."""
+        """Say something, with what is attached, and have it answered."""
         self.inspector.flush()
-        if self.talk.say(text):
+        if self.talk.say(text, self.composer.attached):
             self.composer.clear()
             self._stack.setCurrentWidget(self.transcript)
         else:

@@ -13,8 +13,9 @@ from PySide6.QtWidgets import QScrollArea, QWidget
 from gui import theme
 from gui.chat.buttons import IconButton
 from gui.chat.column import Column, Entry, Work
-from gui.chat.message_view import BLEED, AnswerView, MessageView, UserView
+from gui.chat.message_view import BLEED, AnswerView, MessageView
 from gui.chat.prose_view import guess_height
+from gui.chat.user_view import UserView
 from gui.text import tr
 
 if TYPE_CHECKING:

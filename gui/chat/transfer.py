@@ -106,5 +106,10 @@ class Transfer(QObject):
         self._desk.notices.tell(text)
 
 
+def importable(paths: Sequence[str]) -> bool:
+    """Whether this is one file that may hold conversations, going by its name."""
+    return len(paths) == 1 and Path(paths[0]).suffix.lower() in (".json", ".zip") and Path(paths[0]).is_file()
+
+
 def _show(path: Path) -> None:
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(path if path.is_dir() else path.parent)))
