@@ -230,8 +230,8 @@ class Conversations:
                 state = "stopped" if each["state"] == "writing" else each["state"]
                 [row] = self._database.rows(
                     "INSERT INTO message (conversation, parent, state, role, text, created, model, stats, error,"
-                    " tokens, thought) SELECT ?, ?, ?, role, text, created, model, stats, error, tokens, thought FROM message"
-                    " WHERE id = ? RETURNING id",
+                    " tokens, thought) SELECT ?, ?, ?, role, text, created, model, stats, error, tokens, thought"
+                    " FROM message WHERE id = ? RETURNING id",
                     *(new, parent, state, each["id"]),
                 )
                 parent = row["id"]

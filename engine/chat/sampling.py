@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.config import Sampling
+from engine.drawing import Filters, Uniforms, at, invert
 
 # The window of the original project's repetition penalty, in tokens.
 PENALTY_CONTEXT = 20
@@ -15,40 +16,55 @@ PENALTY_CONTEXT = 20
 class Chooser:
     """Chooses one token a call and keeps its log-probability, as mlx_lm's `generate_step` wants a sampler.
 
-    Filters come from mlx_lm (`sample_utils.py`) and act, as there, before the temperature. Randomness comes from the
-    seed alone, never from MLX's global state, so that nothing else that runs changes an answer.
+    The filters act, as in mlx_lm, before the temperature. Randomness comes from the seed and the position alone, never
+    from MLX's global state, so that nothing else that runs changes an answer.
     """
 
-    def __init__(self, sampling: Sampling, seed: int, limit: int) -> None:
-        import mlx.core as mx
-
-        self._temperature = sampling.temperature
-        self._filters = _filters(sampling)
-        self._keys = mx.random.split(mx.random.key(seed), limit + 1) if sampling.temperature else None
-        self._position = 0
+    def __init__(self, sampling: Sampling, seed: int, position: int = 0) -> None:
+        """`position` is how many tokens of the answer are there already."""
+        self._draw = Draw(sampling)
+        self._uniforms = Uniforms(seed)
+        self._position = position
         self._logprobs: list[Any] = []
 
     def __call__(self, logprobs: Any) -> Any:
-        """Token ids (batch,) from log-probabilities (batch, vocabulary)."""
+        """The next token, (1,), from log-probabilities (1, vocabulary)."""
         import mlx.core as mx
 
-        if self._keys is None:
-            token = mx.argmax(logprobs, axis=-1)
-        else:
-            kept = logprobs
-            for keep in self._filters:
-                kept = keep(kept)
-            key = self._keys[self._position]
-            token = mx.random.categorical(kept * (1.0 / self._temperature), key=key)
+        token = self.choose(logprobs, self._position)
         self._position += 1
-        chosen = mx.take_along_axis(logprobs, token[:, None], axis=-1)
+        chosen = at(logprobs, token)
         mx.async_eval(token, chosen)  # type: ignore[no-untyped-call]
         self._logprobs.append(chosen)
         return token
 
+    def choose(self, logprobs: Any, position: int) -> Any:
+        """The tokens, (count,), at `count` positions from this one on, from log-probabilities (count, vocabulary)."""
+        return self._draw(logprobs, self._uniforms.at(position, len(logprobs)))
+
     def logprob(self) -> float:
         """The natural-log probability of the oldest token whose probability was not asked for yet."""
         return float(self._logprobs.pop(0).item())
+
+
+class Draw:
+    """Tokens from log-probabilities, row by row, under one setting."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._temperature = sampling.temperature
+        self._filters = Filters(sampling.top_k, sampling.top_p, sampling.min_p)
+
+    def __call__(self, logprobs: Any, uniforms: Any) -> Any:
+        """Tokens (rows,), from log-probabilities (rows, vocabulary) and one number in [0, 1) a row."""
+        import mlx.core as mx
+
+        if not self._temperature:
+            return mx.argmax(logprobs, axis=-1)
+        logprobs = logprobs.astype(mx.float32)
+        candidates, kept = self._filters(logprobs) if self._filters.any else (None, logprobs)
+        kept = (kept - kept.max(axis=-1, keepdims=True)) * (1.0 / self._temperature)
+        chosen, _ = invert(kept, mx.array(uniforms))
+        return chosen if candidates is None else at(candidates, chosen)
 
 
 def new_seed(sampling: Sampling) -> int:
@@ -67,18 +83,3 @@ def logits_processors(sampling: Sampling, prompt: list[int]) -> list[Callable[[A
     # generate_step knows the tokens from the prompt's last one on.
     before = mx.array(prompt[:-1][-PENALTY_CONTEXT:], dtype=mx.uint32)
     return [lambda tokens, logits: penalise(mx.concatenate([before, tokens.astype(mx.uint32)]), logits)]
-
-
-def _filters(sampling: Sampling) -> list[Callable[[Any], Any]]:
-    from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p
-
-    filters: list[Callable[[Any], Any]] = []
-    if sampling.top_p < 1.0:
-        filters.append(lambda logprobs: apply_top_p(logprobs, sampling.top_p))
-    if sampling.min_p > 0.0:
-        filters.append(lambda logprobs: apply_min_p(logprobs, sampling.min_p))
-    if sampling.top_k > 0:
-        filters.append(
-            lambda logprobs: apply_top_k(logprobs, sampling.top_k) if sampling.top_k < logprobs.shape[-1] else logprobs
-        )
-    return filters

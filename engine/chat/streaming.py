@@ -45,7 +45,7 @@ def stream_reply(
     ids = list(prompt)
     limit, limit_reason = _length_limit(session, ids, sampling)
     seed = new_seed(sampling)
-    chooser = Chooser(sampling, seed, limit)
+    chooser = Chooser(sampling, seed)
     detokenizer = session.tokenizer.detokenizer
     watch = StopStrings([*sampling.stop, *stops])
     ends = session.tokenizer.eos_token_ids

@@ -13,7 +13,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from engine.grpo.exponentials import exp
+from engine.exponentials import exp
 
 BLOCK = 128
 """Queries of a prompt that meet their keys at once on the CPU."""

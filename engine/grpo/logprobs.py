@@ -14,7 +14,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten, tree_unflatten
 
 from engine.errors import UserError
-from engine.grpo.exponentials import log_shares
+from engine.exponentials import log_shares
 
 if TYPE_CHECKING:
     from mlx.nn.layers.base import Module

@@ -11,8 +11,8 @@ from typing import Any
 import mlx.core as mx
 
 from engine import backend
+from engine.exponentials import swiglu
 from engine.grpo import attention
-from engine.grpo.exponentials import swiglu
 from engine.grpo.shared_prompts import CompletionCache, PromptCache
 
 

@@ -16,8 +16,9 @@ import mlx.core as mx
 import numpy as np
 
 from engine.chat.prompts import PLAIN_STOPS
+from engine.drawing import Filters, at, invert
 from engine.events import Event, Progress
-from engine.grpo.exponentials import exp, logsumexp
+from engine.exponentials import logsumexp
 from engine.grpo.prompts import decode
 from engine.grpo.rows import CopiedRows, SharedRows
 from engine.grpo.settings import TrainConfig
@@ -72,10 +73,9 @@ class Sampler:
         """`rounded` says that the logits are of a quantised copy of the policy."""
         self._greedy, self._temperature = greedy, config.temperature
         self._scored_as_drawn = config.policy_temperature == "sampling"
-        self._top_k, self._top_p, self._min_p = config.top_k, config.top_p, config.min_p
-        self._filters = config.top_k > 0 or config.top_p < 1.0 or config.min_p > 0.0
+        self._filters = Filters(config.top_k, config.top_p, config.min_p)
         heated = not self._scored_as_drawn and config.temperature != 1.0
-        self.differs = not greedy and (rounded or self._filters or heated)
+        self.differs = not greedy and (rounded or self._filters.any or heated)
 
     def __call__(self, logits: mx.array, uniform: mx.array) -> tuple[mx.array, mx.array, mx.array]:
         """Tokens (rows,), their log-probability under the policy, and under what they were drawn from.
@@ -89,16 +89,12 @@ class Sampler:
         scored_sum = logsumexp(scored)
         if self._greedy:
             tokens = mx.argmax(logits, axis=-1)
-            logprobs = _at(scored, tokens) - scored_sum
+            logprobs = at(scored, tokens) - scored_sum
             return tokens, logprobs, logprobs
         candidates, kept = self._drawn_from(logits, scored, scored_sum)
-        cumulative = mx.cumsum(exp(kept), axis=-1)
-        total = cumulative[:, -1]
-        # The first token whose cumulative probability is above the number: never one of probability 0.
-        chosen = (cumulative <= (uniform * total)[:, None]).sum(axis=-1)
-        chosen = mx.minimum(chosen, kept.shape[-1] - 1)
-        tokens = chosen if candidates is None else _at(candidates, chosen)
-        return tokens, _at(scored, tokens) - scored_sum, _at(kept, chosen) - mx.log(total)
+        chosen, total = invert(kept, uniform)
+        tokens = chosen if candidates is None else at(candidates, chosen)
+        return tokens, at(scored, tokens) - scored_sum, at(kept, chosen) - mx.log(total)
 
     def _drawn_from(self, logits: mx.array, scored: mx.array, scored_sum: mx.array) -> tuple[mx.array | None, mx.array]:
         """The tokens that may be drawn, None for all in order, and their logits at the temperature, at most about 0.
@@ -106,45 +102,13 @@ class Sampler:
         The filters look at probabilities at temperature 1, as in mlx_lm (`sample_utils.py`).
         """
         inverse = 1.0 / self._temperature
-        if self._filters:
+        if self._filters.any:
             plain_sum = logsumexp(logits) if self._scored_as_drawn and inverse != 1.0 else scored_sum
-            candidates, kept = self._filtered(logits - plain_sum[:, None])
+            candidates, kept = self._filters(logits - plain_sum[:, None])
             return candidates, (kept - kept.max(axis=-1, keepdims=True)) * inverse
         if self._scored_as_drawn:
             return None, scored - scored_sum[:, None]
         return None, (logits - logits.max(axis=-1, keepdims=True)) * inverse
-
-    def _filtered(self, logprobs: mx.array) -> tuple[mx.array | None, mx.array]:
-        """The tokens that may be drawn, None for all in order, and their log-probabilities, -inf for none at all.
-
-        The filters keep what those of mlx_lm keep, in its order: top-p, min-p, top-k. With top-k the others look at
-        its candidates alone, the same tokens without sorting a whole vocabulary.
-        """
-        size = logprobs.shape[-1]
-        if not 0 < self._top_k < size and self._top_p == 1.0:
-            return None, mx.where(_reaches(logprobs, self._min_p), logprobs, -mx.inf) if self._min_p else logprobs
-        count = min(self._top_k or size, size)
-        found = mx.argpartition(-logprobs, kth=count - 1, axis=-1)[:, :count] if count < size else None
-        some = logprobs if found is None else mx.take_along_axis(logprobs, found, axis=-1)
-        order = mx.argsort(-some, axis=-1)
-        candidates = order if found is None else mx.take_along_axis(found, order, axis=-1)
-        some = mx.take_along_axis(some, order, axis=-1)
-        if self._min_p > 0.0:
-            some = mx.where(_reaches(some, self._min_p), some, -mx.inf)
-        if self._top_p < 1.0:
-            shares = exp(some)
-            # A token stays while those likelier than it do not reach the share.
-            some = mx.where(mx.cumsum(shares, axis=-1) - shares < self._top_p, some, -mx.inf)
-        return candidates, some
-
-
-def _reaches(logprobs: mx.array, share: float) -> mx.array:
-    """Which tokens have at least this share of the likeliest one's probability."""
-    return logprobs >= logprobs.max(axis=-1, keepdims=True) + math.log(share)
-
-
-def _at(values: mx.array, tokens: mx.array) -> mx.array:
-    return mx.take_along_axis(values, tokens[:, None], axis=-1)[:, 0]
 
 
 def generate(

@@ -22,7 +22,7 @@ def logprobs(seed: int) -> mx.array:
 
 
 def draws(sampling: Sampling, distribution: mx.array, seed: int, count: int) -> list[int]:
-    chooser = Chooser(sampling, seed, count)
+    chooser = Chooser(sampling, seed)
     return [int(chooser(distribution).item()) for _ in range(count)]
 
 
@@ -77,7 +77,7 @@ def test_drawing_leaves_the_global_state_alone() -> None:
 
 def test_the_log_probability_is_that_of_the_model() -> None:
     distribution = logprobs(8)
-    chooser = Chooser(Sampling(temperature=2.0, top_k=3), 1, 4)
+    chooser = Chooser(Sampling(temperature=2.0, top_k=3), 1)
     for _ in range(4):
         token = int(chooser(distribution).item())
         assert chooser.logprob() == pytest.approx(float(distribution[0, token].item()), abs=1e-6)

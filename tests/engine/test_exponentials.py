@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.grpo import exponentials
+from engine import exponentials
 
 
 @settings(max_examples=50, deadline=None)
