@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from engine.chat.conversations import Attachment, Message, State
+from engine.chat_events import ContextFitted
 from engine.errors import UserError
 from engine.events import Failed
 from gui.chat.exchange import Exchange
@@ -24,6 +25,7 @@ class Conversing(QObject):
     shown = Signal()  # another conversation or branch is in view
     stored = Signal(int)  # something a list shows of this conversation changed
     answering_changed = Signal()
+    fitted = Signal()  # `fit` changed: how much of the window is used
 
     def __init__(self, desk: Desk, loading: Loading, transcript: Transcript) -> None:
         super().__init__(transcript)
@@ -32,6 +34,7 @@ class Conversing(QObject):
         self.manner = Manner.of_settings(desk.settings)
         self.path: list[Message] = []
         self.exchanges: dict[int, Exchange] = {}
+        self.fit = ContextFitted(0, 0)
         transcript.siblings = desk.store.siblings
 
     @property
@@ -127,8 +130,23 @@ class Conversing(QObject):
             self._transcript.go_to(path)
         else:
             self._transcript.show_messages(path)
+        self._show_fit(_fit_of(path))
         self.shown.emit()
         self.answering_changed.emit()
+
+    def _show_fit(self, fit: ContextFitted) -> None:
+        """Say what the model reads of the branch in view."""
+        self.fit = fit
+        summary = ""
+        if fit.summarised:
+            found = (self._desk.store.summary(message.id) for message in reversed(self.path[: fit.left_out]))
+            summary = next(filter(None, found), "")
+        self._transcript.set_left_out(fit.left_out, summarised=fit.summarised, summary=summary)
+        self.fitted.emit()
+
+    def _on_fitted(self, exchange: Exchange, fit: ContextFitted) -> None:
+        if exchange.conversation == self.id:
+            self._show_fit(fit)
 
     def _answer(self, said: Message, prefix: tuple[int, ...] = ()) -> None:
         store, model = self._desk.store, self._loading.model
@@ -140,6 +158,8 @@ class Conversing(QObject):
         self._transcript.add(answer)
         exchange.reading.connect(lambda done, total: self._relay(exchange, "set_reading", done, total))
         exchange.written.connect(lambda text: self._relay(exchange, "append", text))
+        exchange.preparing.connect(lambda *values: self._relay(exchange, "set_preparing", *values))
+        exchange.fitted.connect(lambda fit: self._on_fitted(exchange, fit))
         exchange.loading.connect(self._loading.show_progress)
         exchange.loaded.connect(self._loading.show_loaded)
         exchange.unloaded.connect(self._loading.forget)
@@ -168,8 +188,19 @@ class Conversing(QObject):
             self.path = [message if message.id == m.id else m for m in self.path]
             self._transcript.set_busy(False)
             self._transcript.finish(message)
+            if message.stats is not None:
+                self._show_fit(_fit_of(self.path))
         self.answering_changed.emit()
         self.stored.emit(exchange.conversation)
+
+
+def _fit_of(path: Sequence[Message]) -> ContextFitted:
+    """What the last answer with figures says of the window: how much of it the conversation has filled."""
+    stats = next((message.stats for message in reversed(path) if message.stats is not None), None)
+    if stats is None:
+        return ContextFitted(0, 0)
+    used = stats.prompt_tokens + stats.completion_tokens
+    return ContextFitted(used, stats.window, stats.left_out, stats.summarised)
 
 
 def _fields(manner: Manner) -> dict[str, Any]:

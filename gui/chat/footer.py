@@ -38,6 +38,8 @@ def summary(message: Message) -> str:
         if stats.tokens_per_second:
             words.append(tr("{speed} tokens/s", speed=number(stats.tokens_per_second, 1)))
         words.append(tr("first token {seconds} s", seconds=number(stats.first_token_seconds, 2)))
+        if stats.drafted:
+            words.append(tr("{share} % of guesses right", share=number(100 * stats.accepted / stats.drafted)))
     ending = message.state if message.state in _ENDINGS else stats.stop_reason if stats is not None else ""
     if ending and message.state != "failed":
         words.append(tr(_ENDINGS[ending]))
@@ -57,6 +59,13 @@ def details(message: Message) -> str:
                 cached=number(stats.cached_tokens),
             )
         )
+        if stats.left_out:
+            words = (
+                "Summarised: {count} of the oldest messages"
+                if stats.summarised
+                else "Left out: {count} of the oldest messages"
+            )
+            lines.append(tr(words, count=number(stats.left_out)))
         lines.append(tr("Peak memory: {size}", size=size(stats.peak_memory)))
         lines.append(tr("Seed: {seed}", seed=stats.seed))
     return "\n".join(lines)

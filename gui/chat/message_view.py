@@ -160,6 +160,11 @@ class AnswerView(MessageView):
             self._splitter.feed(message.text)
         self._take_over()
 
+    def set_preparing(self, what: str, done: float, total: float | None) -> None:
+        """Say what comes before the answer is written."""
+        if self._waiting is not None:
+            self._waiting.show_preparing(what, done, total)
+
     def set_reading(self, done: int, total: int) -> None:
         """Say how much of the prompt has been read."""
         if self._waiting is not None:

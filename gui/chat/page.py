@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from typing import Literal
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from engine.config import Sampling
+from engine.config import Sampling, WhenFull
 from engine.errors import UserError
 from engine.events import ModelLoaded
 from gui.chat.attaching import Attaching, attachable
@@ -199,6 +200,10 @@ class ChatPage(QWidget):
         self.composer.set_answering(self.answering)
         self._say_what_works()
 
+    def _show_fit(self) -> None:
+        fit, loaded = self.talk.fit, self.loading.loaded
+        self.composer.gauge.show_use(fit.tokens, fit.window or (loaded.context if loaded is not None else 0))
+
     def _act_on(self, message: int, action: str) -> None:
         if action == "again":
             self.regenerate(message)
@@ -261,6 +266,11 @@ class ChatPage(QWidget):
     def _show_manner(self) -> None:
         manner = self.talk.manner
         self.inspector.show_settings(manner.system_prompt, manner.sampling)
+        self.composer.gauge.set_choice(manner.when_full, self._desk.settings.when_full)
+
+    def _set_when_full(self, choice: WhenFull | Literal[""]) -> None:
+        self.talk.change(dataclasses.replace(self.talk.manner, when_full=choice))
+        self._show_manner()
 
     def _set_system_prompt(self, text: str) -> None:
         self.talk.change(dataclasses.replace(self.talk.manner, system_prompt=text))
@@ -271,6 +281,7 @@ class ChatPage(QWidget):
     def _on_settings(self) -> None:
         settings = self._desk.settings
         self.composer.set_send_key(settings.send_key)
+        self.composer.gauge.set_choice(self.talk.manner.when_full, settings.when_full)
         defaults = Manner.of_settings(settings)
         if self.conversation is None and defaults != self._defaults:
             self._defaults = defaults
@@ -280,6 +291,9 @@ class ChatPage(QWidget):
     def _connect(self) -> None:
         self._desk.settings_changed.connect(self._on_settings)
         self.loading.changed.connect(self._say_what_works)
+        self.loading.changed.connect(self._show_fit)
+        self.talk.fitted.connect(self._show_fit)
+        self.composer.gauge.chosen.connect(self._set_when_full)
         self.list.chosen.connect(self.open_conversation)
         self.list.view.activated.connect(lambda _index: self.composer.setFocus())
         self.list.view.clicked.connect(lambda _index: self.composer.setFocus())
