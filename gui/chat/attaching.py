@@ -30,6 +30,7 @@ class Attaching(QObject):
     def __init__(self, desk: Desk, composer: Composer) -> None:
         super().__init__(composer)
         self._desk, self._composer = desk, composer
+        self._waiting: list[str] = []  # the first one is being read
         composer.files_wanted.connect(self.ask)
         composer.files_pasted.connect(self.read)
         composer.long_pasted.connect(self.take_paste)
@@ -42,13 +43,12 @@ class Attaching(QObject):
 
     def read(self, paths: Sequence[str]) -> None:
         """Attach files once they are read; what is no text is refused in words."""
-        room = _MOST - len(self._composer.attached)
-        for path in paths[:room]:
-            job = self._desk.network.submit(ReadTextFile(path))
-            job.events.connect(self._on_read)
-            job.ended.connect(self._on_ended)
+        room = max(0, _MOST - len(self._composer.attached) - len(self._waiting))
         if len(paths) > room:
             self._desk.notices.tell(tr("A message takes {count} files at most.", count=number(_MOST)))
+        self._waiting += paths[:room]
+        if len(self._waiting) == len(paths[:room]):
+            self._read_next()
 
     def take_paste(self, text: str) -> None:
         """Attach a long text instead of filling the field with it; a very long one is refused."""
@@ -70,6 +70,13 @@ class Attaching(QObject):
         else:
             self._desk.notices.tell(words)
 
+    def _read_next(self) -> None:
+        """One after the other, so that they stand in the order in which they came."""
+        if self._waiting:
+            job = self._desk.network.submit(ReadTextFile(self._waiting[0]))
+            job.events.connect(self._on_read)
+            job.ended.connect(self._on_ended)
+
     def _insert(self, attached: Attachment) -> None:
         self._composer.detach(attached)
         self._composer.edit.insertPlainText(attached.text)
@@ -86,6 +93,8 @@ class Attaching(QObject):
     def _on_ended(self, ending: object) -> None:
         if isinstance(ending, Failed):
             self._desk.notices.error(ending)
+        del self._waiting[0]
+        self._read_next()
 
 
 def attachable(paths: Sequence[str]) -> bool:

@@ -17,7 +17,7 @@ from gui.chat.segments import plain_segments
 from gui.text import number, tr
 
 HEIGHT = 24
-_GAP, _INDENT, _ABOVE = 6, 14, 18
+_GAP, _INDENT, _ABOVE = 6, 8, 18
 
 
 class ContextLine(QWidget):
