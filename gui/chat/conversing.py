@@ -15,6 +15,7 @@ from engine.events import Failed
 from gui.chat.exchange import Exchange
 from gui.chat.loading import Loading
 from gui.chat.manner import Manner
+from gui.chat.speed import Speeds
 from gui.chat.transcript import Transcript
 from gui.desk import Desk
 
@@ -35,6 +36,7 @@ class Conversing(QObject):
         self.path: list[Message] = []
         self.exchanges: dict[int, Exchange] = {}
         self.fit = ContextFitted(0, 0)
+        self.speeds = Speeds()
         transcript.siblings = desk.store.siblings
 
     @property
@@ -190,6 +192,7 @@ class Conversing(QObject):
             self._transcript.finish(message)
             if message.stats is not None:
                 self._show_fit(_fit_of(self.path))
+        self.speeds.note(message)
         self.answering_changed.emit()
         self.stored.emit(exchange.conversation)
 

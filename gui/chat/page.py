@@ -196,7 +196,16 @@ class ChatPage(QWidget):
         self._stack.setCurrentWidget(self.transcript if self.talk.path else self.welcome)
         self.list.mark(self.conversation)
 
+    def _show_speculation(self) -> None:
+        answer = next((message for message in reversed(self.talk.path) if message.stats is not None), None)
+        effect = self.talk.speeds.effect(answer) if answer is not None else ""
+        self.inspector.show_speculation(self._desk.settings.speculative, effect)
+
+    def _set_speculative(self, on: bool) -> None:
+        self._desk.change_settings(self._desk.settings.model_copy(update={"speculative": on}))
+
     def _on_answering(self) -> None:
+        self._show_speculation()
         self.composer.set_answering(self.answering)
         self._say_what_works()
 
@@ -281,6 +290,7 @@ class ChatPage(QWidget):
     def _on_settings(self) -> None:
         settings = self._desk.settings
         self.composer.set_send_key(settings.send_key)
+        self._show_speculation()
         self.composer.gauge.set_choice(self.talk.manner.when_full, settings.when_full)
         defaults = Manner.of_settings(settings)
         if self.conversation is None and defaults != self._defaults:
@@ -318,3 +328,4 @@ class ChatPage(QWidget):
         self.composer.stop.connect(self.stop)
         self.inspector.system_prompt_changed.connect(self._set_system_prompt)
         self.inspector.sampling_changed.connect(self._set_sampling)
+        self.inspector.speculative_changed.connect(self._set_speculative)
