@@ -1,0 +1,129 @@
+"""What the list asks for, on the real page and the real store: open at a message, pin, branch, delete."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QMenu
+from pytestqt.qtbot import QtBot
+
+from gui.chat.conversation_model import ID
+from gui.chat.page import ChatPage
+from gui.window import MainWindow
+from tests.gui.chat.messages import place, seen, settle
+
+
+@pytest.fixture
+def chat(qtbot: QtBot, window: MainWindow) -> ChatPage:
+    with qtbot.waitSignal(window.shown):
+        pass
+    return window.chat
+
+
+def stored(chat: ChatPage, turns: int, title: str = "Talk") -> int:
+    """A conversation of some turns, without asking a model."""
+    store = chat._desk.store
+    made, leaf = store.create(title=title).id, None
+    for turn in range(turns):
+        leaf = store.add(made, leaf, "user", f"Question {turn}").id
+        leaf = store.add(made, leaf, "assistant", f"Answer {turn}. " + "Some more words. " * 40).id
+    chat.shelf.refresh(made)
+    return made
+
+
+def test_a_conversation_is_opened_at_a_message_which_stands_out_for_a_moment(qtbot: QtBot, chat: ChatPage) -> None:
+    made = stored(chat, 40)
+    path = chat._desk.store.path(made)
+    for number in (20, 70, 3):
+        chat.list.found.emit(made, path[number].id)
+        settle(qtbot, chat.transcript)
+        words = path[number].text[:11]
+        assert any(text.startswith(words) for text in seen(chat.transcript))
+        assert place(chat.transcript, words) < chat.transcript.viewport().height() / 2
+        view = chat.transcript._records[path[number].id].view
+        assert view is not None
+        assert view._mark.state() == view._mark.State.Running
+        view.grab()
+    assert chat.conversation == made
+
+
+def test_a_message_on_another_branch_is_found_there(qtbot: QtBot, chat: ChatPage) -> None:
+    made = stored(chat, 2)
+    store = chat._desk.store
+    path = store.path(made)
+    other = store.add(made, path[1].id, "user", "Something else")
+    chat.open_conversation(made)
+    chat.open_conversation(made, path[3].id)
+    assert [m.id for m in chat.talk.path] == [m.id for m in path]
+    chat.open_conversation(made, other.id)
+    assert chat.talk.path[-1].id == other.id
+
+
+def test_a_pinned_conversation_stands_on_top_and_stays_in_view(qtbot: QtBot, chat: ChatPage) -> None:
+    first, second = stored(chat, 1, "First"), stored(chat, 1, "Second")
+    chat.open_conversation(second)
+    chat.list.acted.emit(first, "pin")
+    assert chat.list.model.titles() == ["Pinned", "First", "Today", "Second"]
+    assert chat._desk.store.get(first).pinned
+    assert chat.list.view.currentIndex().data(ID) == second
+    chat.list.acted.emit(first, "unpin")
+    assert chat.list.model.titles() == ["Today", "Second", "First"]
+
+
+def test_a_branch_is_a_conversation_of_its_own(qtbot: QtBot, chat: ChatPage) -> None:
+    made = stored(chat, 2)
+    chat.open_conversation(made)
+    settle(qtbot, chat.transcript)
+    answer = chat.talk.path[1]
+    view = chat.transcript._records[answer.id].view
+    assert view is not None
+    qtbot.mouseClick(view._footer._more, Qt.MouseButton.LeftButton)  # type: ignore[attr-defined]
+    (menu,) = view.findChildren(QMenu)
+    next(action for action in menu.actions() if action.text().startswith("Branch")).trigger()
+    menu.close()
+    assert chat.conversation != made
+    assert [m.text for m in chat.talk.path] == [m.text for m in chat._desk.store.path(made)[:2]]
+    assert len(chat._desk.store.path(made)) == 4
+    assert chat.list.view.currentIndex().data(ID) == chat.conversation
+    chat.list.acted.emit(made, "branch")
+    assert len(chat.talk.path) == 4
+    assert len(chat.list.model.titles()) == 4
+
+
+def test_control_f_leads_to_the_search_even_where_the_list_is_hidden(
+    qtbot: QtBot, chat: ChatPage, window: MainWindow
+) -> None:
+    window.resize(840, 540)
+    chat.header.panel.setChecked(True)
+    assert chat.list.isHidden()
+    window.go("settings")
+    find = next(
+        action
+        for menu in window.menuBar().findChildren(QMenu)
+        for action in menu.actions()
+        if action.text() == "Find in Conversations…"
+    )
+    find.trigger()
+    assert window.pages.currentWidget() is chat
+    assert chat.list.isVisible()
+    assert chat.list.search.hasFocus()
+    qtbot.keyClick(chat.list.search, Qt.Key.Key_Escape)
+    assert chat.composer.edit.hasFocus()
+
+
+def test_a_deleted_one_leaves_the_list_and_comes_back(qtbot: QtBot, chat: ChatPage) -> None:
+    first, second = stored(chat, 1, "First"), stored(chat, 1, "Second")
+    chat.open_conversation(first)
+    chat.delete_conversation(second)
+    assert chat.list.model.titles() == ["Today", "First"]
+    assert chat.conversation == first
+    chat.shelf._restore(second)
+    assert chat.conversation == second
+    assert "Second" in chat.list.model.titles()
+
+
+def test_an_answer_of_a_deleted_conversation_does_not_bring_it_back(qtbot: QtBot, chat: ChatPage) -> None:
+    made = stored(chat, 1)
+    chat.delete_conversation(made)
+    chat.talk.stored.emit(made)
+    assert chat.list.model.titles() == []
