@@ -65,6 +65,9 @@ def _file_menu(window: MainWindow) -> None:
     menu.addSeparator()
     _add(menu, tr("Import Conversations…"), window.chat.shelf.transfer.ask_to_import)
     _add(menu, tr("Import a Folder of Conversations…"), window.chat.shelf.transfer.ask_to_import_folder)
+    one = menu.addMenu(tr("Export This Conversation"))
+    _add(one, tr("As Markdown…"), lambda: window.chat.act("markdown"))
+    _add(one, tr("As JSON…"), lambda: window.chat.act("json"))
     every = menu.addMenu(tr("Export All Conversations"))
     _add(every, tr("As JSON…"), lambda: window.chat.shelf.transfer.ask_to_export_all("json"))
     _add(every, tr("As Markdown…"), lambda: window.chat.shelf.transfer.ask_to_export_all("markdown"))
@@ -122,6 +125,9 @@ def _chat_menu(window: MainWindow) -> None:
     _add(menu, tr("Stop the Answer"), window.chat.stop, "Ctrl+.")
     _add(menu, tr("Answer Again"), window.chat.regenerate_last, "Ctrl+R")
     menu.addSeparator()
+    _add(menu, tr("Rename Conversation"), lambda: window.chat.act("rename"))
+    _add(menu, tr("Pin or Unpin Conversation"), lambda: window.chat.act("turn pin"))
+    _add(menu, tr("Branch Conversation"), lambda: window.chat.act("branch"))
     _add(menu, tr("Delete Conversation"), lambda: _delete(window), "Ctrl+Shift+Backspace")
 
 

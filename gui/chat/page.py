@@ -164,6 +164,11 @@ class ChatPage(QWidget):
         """Remove a conversation; it can be brought back for a while."""
         self.shelf.delete(conversation)
 
+    def act(self, action: str) -> None:
+        """Do with the conversation in view what `Shelf.act` can do with any; nothing where it is not stored."""
+        if self.conversation is not None:
+            self.shelf.act(self.conversation, action)
+
     # Events
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -193,8 +198,8 @@ class ChatPage(QWidget):
             self.branch(message)
         elif action == "copy markdown":
             QGuiApplication.clipboard().setText(self._desk.store.ancestors(message)[-1].text)
-        elif action == "export" and self.conversation is not None:
-            self.shelf.act(self.conversation, "markdown")
+        elif action == "export":
+            self.act("markdown")
         else:
             self.message_wanted.emit(message, action)
 
@@ -229,5 +234,6 @@ class ChatPage(QWidget):
         self.transcript.wanted.connect(self._act_on)
         self.transcript.chosen.connect(self.talk.choose)
         self.transcript.edited.connect(self.talk.edit)
+        self.transcript.edited.connect(lambda *_: self.composer.setFocus())
         self.composer.send.connect(self.send)
         self.composer.stop.connect(self.stop)

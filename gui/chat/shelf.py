@@ -54,10 +54,12 @@ class Shelf(QObject):
         self.refresh(conversation)
 
     def act(self, conversation: int, action: str) -> None:
-        """Do one of "pin", "unpin", "branch", "markdown" and "json" with a conversation."""
+        """Do one of "rename", "pin", "unpin", "turn pin", "branch", "markdown" and "json" with a conversation."""
         stored = self._desk.store.get(conversation)
-        if action in ("pin", "unpin"):
-            self._desk.store.change(conversation, pinned=action == "pin")
+        if action == "rename":
+            self._list.rename(conversation)
+        elif action in ("pin", "unpin", "turn pin"):
+            self._desk.store.change(conversation, pinned=action == "pin" or (action != "unpin" and not stored.pinned))
             self.refresh(conversation)
         elif action == "branch" and stored.leaf is not None:
             self.branched.emit(stored.leaf)

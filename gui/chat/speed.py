@@ -48,5 +48,4 @@ def guesses(message: Message) -> str:
 def tokens_a_pass(message: Message) -> float:
     """Tokens of an answer for each time the model itself was run: 1 without a draft model."""
     stats = message.stats
-    passes = stats.completion_tokens - stats.accepted if stats is not None else 0
-    return stats.completion_tokens / passes if stats is not None and passes > 0 else 1.0
+    return stats.completion_tokens / max(1, stats.completion_tokens - stats.accepted) if stats is not None else 1.0

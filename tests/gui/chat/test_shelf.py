@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QMenu
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QMenu
 from pytestqt.qtbot import QtBot
 
 from gui.chat.conversation_model import ID
@@ -109,6 +109,39 @@ def test_control_f_leads_to_the_search_even_where_the_list_is_hidden(
     assert chat.list.search.hasFocus()
     qtbot.keyClick(chat.list.search, Qt.Key.Key_Escape)
     assert chat.composer.edit.hasFocus()
+
+
+def test_the_menus_act_on_the_conversation_in_view(
+    qtbot: QtBot, chat: ChatPage, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *given: (asked.append(given[2]), ("", ""))[1])
+    menus = window.menuBar().findChildren(QMenu)
+
+    def press(words: str) -> None:
+        found = [action for menu in menus for action in menu.actions() if action.text() == words]
+        found[0].trigger()
+
+    for words in ("Rename Conversation", "Pin or Unpin Conversation", "Branch Conversation", "As Markdown…"):
+        press(words)
+    assert chat.conversation is None
+    assert asked == []
+    made = stored(chat, 1, "A/B: *test*?")
+    chat.open_conversation(made)
+    press("Pin or Unpin Conversation")
+    assert chat._desk.store.get(made).pinned
+    press("Pin or Unpin Conversation")
+    assert not chat._desk.store.get(made).pinned
+    press("As Markdown…")
+    assert asked == ["A B test.md"]
+    press("Rename Conversation")
+    editor = chat.list.view.findChild(QLineEdit)
+    editor.setText("Renamed")
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: chat._desk.store.get(made).title == "Renamed")
+    assert "Renamed" in chat.list.model.titles()
+    press("Branch Conversation")
+    assert chat.conversation != made
 
 
 def test_a_deleted_one_leaves_the_list_and_comes_back(qtbot: QtBot, chat: ChatPage) -> None:
