@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEasingCurve, Qt, QVariantAnimation, Signal
+from PySide6.QtCore import QEasingCurve, QRectF, Qt, QVariantAnimation, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.chat.conversations import Message
 
 _FOOTER, _FOOTER_GAP = 30, 5
-_MARKED = 1800  # milliseconds
+_MARKED, _TINT = 1800, 0.16  # milliseconds, and the opacity to begin with
 BLEED = 8  # how far a message reaches beyond the column, so that its icons can stand in line with the text
 
 
@@ -96,13 +96,16 @@ class MessageView(QWidget):
 
     def paintEvent(self, _: QPaintEvent) -> None:
         """The mark, while it lasts."""
+        self._paint_mark(QRectF(self.rect()), 10)
+
+    def _paint_mark(self, place: QRectF, radius: float) -> None:
         if self._mark.state() == QVariantAnimation.State.Running:
             painter, colour = QPainter(self), QColor(theme.current().colours.accent)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            colour.setAlphaF(0.16 * float(self._mark.currentValue()))
+            colour.setAlphaF(_TINT * float(self._mark.currentValue()))
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colour)
-            painter.drawRoundedRect(self.rect(), 10, 10)
+            painter.drawRoundedRect(place, radius, radius)
 
     def _save(self, text: str) -> None:
         self._leave()

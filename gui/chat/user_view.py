@@ -119,14 +119,15 @@ class UserView(MessageView):
             button.reveal(False)
         super().leaveEvent(event)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def paintEvent(self, _: QPaintEvent) -> None:
         """The bubble."""
-        super().paintEvent(event)
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(theme.current().colours.bubble))
         painter.drawRoundedRect(self._bubble, _ROUND, _ROUND)
+        painter.end()
+        self._paint_mark(self._bubble, _ROUND)
 
     def _place_chips(self, width: int) -> int:
         """Put what is attached on top; the height it takes."""
