@@ -24,6 +24,7 @@ class Conversing(QObject):
     """One conversation in view, and the answers under way in any."""
 
     shown = Signal()  # another conversation or branch is in view
+    changed = Signal()  # the manner of the conversation in view
     stored = Signal(int)  # something a list shows of this conversation changed
     answering_changed = Signal()
     fitted = Signal()  # `fit` changed: how much of the window is used
@@ -67,6 +68,7 @@ class Conversing(QObject):
         self.manner = manner
         if self.id is not None:
             self._desk.store.change(self.id, **_fields(manner))
+        self.changed.emit()
 
     def say(self, text: str, attachments: Sequence[Attachment] = ()) -> bool:
         """Say something and have it answered; whether it could be stored."""

@@ -13,6 +13,7 @@ from gui.chat.conversing import Conversing
 from gui.chat.inspector import Inspector
 from gui.chat.loading import Loading
 from gui.chat.manner import Manner
+from gui.chat.presetting import Presetting
 from gui.desk import Desk
 
 
@@ -31,7 +32,9 @@ class Manners(QObject):
         inspector.speculative_changed.connect(self._set_speculative)
         composer.gauge.chosen.connect(self._set_when_full)
         desk.settings_changed.connect(self._on_settings)
+        self.presetting = Presetting(desk, talk, loading, inspector.preset)
         talk.shown.connect(self.show)
+        self.presetting.chosen.connect(self.show)
         talk.fitted.connect(self._show_fit)
         talk.answering_changed.connect(self._show_speculation)
         loading.changed.connect(self._show_fit)

@@ -96,6 +96,7 @@ class ChatPage(QWidget):
 
     def start(self) -> None:
         """Load the model of the settings and look for others; called once the window is visible."""
+        self.manners.presetting.read()
         self.load(self._desk.settings.model)
         self.find_models()
 
