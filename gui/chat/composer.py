@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QPalette, QResizeEvent
@@ -78,7 +79,7 @@ class Composer(QFrame):
         theme.current().changed.connect(self._update)
         self.set_send_key("return")
         self.set_model("")
-        self._update()
+        self._show_attached()
 
     def set_send_key(self, key: str) -> None:
         """Send with `return` or `command-return`."""
@@ -149,6 +150,9 @@ class Composer(QFrame):
         self._shelf.setVisible(bool(self.attached))
         self._fit_chips()
         self._update()
+        stops = [*self.chips.controls(), self.clip, self.edit, self.button, self.gauge]
+        for first, second in pairwise(stops):
+            QWidget.setTabOrder(first, second)
 
     def _fit_chips(self) -> None:
         if self.attached:

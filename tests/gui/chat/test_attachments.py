@@ -96,6 +96,17 @@ def test_a_chip_is_taken_away_by_its_cross_and_by_delete(qtbot: QtBot, chat: Cha
     assert chat.composer.button.isEnabled()
 
 
+def test_tab_goes_from_the_chips_to_the_field_and_on(qtbot: QtBot, chat: ChatPage) -> None:
+    for name in ("a", "b"):
+        chat.composer.attach(Attachment(name, name))
+    stops = [*chat.composer.chips.controls(), chat.composer.clip, chat.composer.edit]
+    assert len(stops) == 6
+    stops[0].setFocus()
+    for stop in stops[1:]:
+        qtbot.keyClick(chat.focusWidget(), Qt.Key.Key_Tab)
+        assert stop.hasFocus()
+
+
 def test_what_is_no_text_is_refused_in_words(qtbot: QtBot, chat: ChatPage, window: MainWindow, tmp_path: Path) -> None:
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00")
     chat.attaching.read([str(tmp_path / "picture.png")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QMenu
@@ -11,6 +13,7 @@ from gui.chat.conversation_model import ID
 from gui.chat.page import ChatPage
 from gui.window import MainWindow
 from tests.gui.chat.messages import place, seen, settle
+from tests.gui.test_drops import drop, files
 
 
 @pytest.fixture
@@ -159,4 +162,49 @@ def test_an_answer_of_a_deleted_conversation_does_not_bring_it_back(qtbot: QtBot
     made = stored(chat, 1)
     chat.delete_conversation(made)
     chat.talk.stored.emit(made)
+    assert chat.list.model.titles() == []
+
+
+def test_words_are_looked_for_while_they_are_typed_and_lead_to_their_message(qtbot: QtBot, chat: ChatPage) -> None:
+    stored(chat, 3, "Other")
+    made = stored(chat, 30, "Long")
+    path = chat._desk.store.path(made)
+    chat.find_text()
+    qtbot.keyClicks(chat.list.search, "question 11")
+    qtbot.waitUntil(lambda: chat.list.results.model().rowCount() == 1)
+    assert chat.list.count.text() == "1 message"
+    qtbot.keyClick(chat.list.search, Qt.Key.Key_Return)
+    assert chat.conversation == made
+    settle(qtbot, chat.transcript)
+    assert any(text.startswith("Question 11") for text in seen(chat.transcript))
+    view = chat.transcript._records[path[22].id].view
+    assert view is not None
+    assert view._mark.state() == view._mark.State.Running
+    chat.list.search.setText("no such words")
+    qtbot.waitUntil(lambda: chat.list.count.text() == "Nothing was found.")
+    qtbot.keyClick(chat.list.search, Qt.Key.Key_Escape)
+    assert chat.list.view.isVisible()
+
+
+def test_conversations_are_exported_and_taken_in_again(
+    qtbot: QtBot, chat: ChatPage, window: MainWindow, tmp_path: Path
+) -> None:
+    made = stored(chat, 2, "Kept")
+    chat.shelf.transfer.export(str(tmp_path / "kept.json"), "json", (made,))
+    qtbot.waitUntil(lambda: "kept.json" in window.notice.text())
+    chat.delete_conversation(made)
+    assert drop(window, chat.list.view, files(tmp_path / "kept.json"))
+    qtbot.waitUntil(lambda: "Kept" in chat.list.model.titles())
+    assert chat.conversation not in (None, made)
+    assert [m.text for m in chat.talk.path][::2] == ["Question 0", "Question 1"]
+    assert "1 conversation was added." in window.notice.text()
+
+
+def test_what_holds_no_conversations_is_refused_in_words(
+    qtbot: QtBot, chat: ChatPage, window: MainWindow, tmp_path: Path
+) -> None:
+    (tmp_path / "other.json").write_text('{"a": 1}', "utf-8")
+    chat.shelf.transfer.take_in(str(tmp_path / "other.json"))
+    qtbot.waitUntil(window.notice.isVisible)
+    assert "Traceback" not in window.notice.text()
     assert chat.list.model.titles() == []
