@@ -57,7 +57,7 @@ Precision = Annotated[str, typer.Option(help=str(Settings.model_fields["precisio
 
 def run(words: list[str], open_window: OpenWindow | None = None) -> None:
     """Carry out a command line and leave the process with its exit status."""
-    for module in ("engine.cli_convert", "engine.cli_train"):
+    for module in ("engine.cli_convert", "engine.cli_train", "engine.cli_compare"):
         importlib.import_module(module)  # its commands enter themselves in `app`
     app(words, obj=open_window, prog_name="mlx-grpo")
 

@@ -11,8 +11,9 @@ import typer
 from engine import cli_signals, config, jobs
 from engine.cli import Json, app, job, leave, present
 from engine.cli_options import options_of
+from engine.conversion_events import ModelConverted
 from engine.convert.settings import ConversionSettings
-from engine.events import Event, ModelConverted
+from engine.events import Event
 
 _SPELLINGS = {
     "quantize": ("-q", "--quantize"),

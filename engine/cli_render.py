@@ -8,7 +8,8 @@ import time
 from typing import TextIO
 
 from engine import cli_report, cli_training_report
-from engine.events import Event, ModelLoaded, Progress, QualityMeasured, ReplyFinished, Token
+from engine.conversion_events import QualityMeasured
+from engine.events import Event, ModelLoaded, Progress, ReplyFinished, Token
 
 
 class Renderer:

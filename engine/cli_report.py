@@ -3,21 +3,8 @@
 from __future__ import annotations
 
 from engine import places
-from engine.events import (
-    ConversionPlanned,
-    Event,
-    Failed,
-    Finding,
-    ModelChecked,
-    ModelConverted,
-    ModelFetched,
-    ModelFound,
-    ModelLoaded,
-    ModelUploaded,
-    Note,
-    QualityMeasured,
-    ReplyFinished,
-)
+from engine.conversion_events import ConversionPlanned, ModelChecked, ModelConverted, ModelUploaded, QualityMeasured
+from engine.events import Event, Failed, Finding, ModelFetched, ModelFound, ModelLoaded, Note, ReplyFinished
 from engine.memory import in_words
 from engine.training_events import TrainingFinished
 

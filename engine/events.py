@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.chat_events import ChatEvent
+from engine.conversion_events import ConversionEvent
 from engine.run_events import RunEvent
 from engine.training_events import (
     CheckpointSaved,
@@ -125,7 +126,8 @@ class ReplyFinished:
 
     `prompt_tokens` includes the `cached_tokens`; `first_token_seconds` runs from the request to the first token;
     `tokens_per_second` counts decoding only; `peak_memory` is in bytes; `seed` reproduces the answer. `window` to
-    `summarised` as in `ContextFitted`. Of `drafted` tokens that a draft model guessed, `accepted` are in the answer.
+    `summarised` as in `ContextFitted`. Of `drafted` tokens that a draft model guessed, `accepted` are in the answer;
+    `plain_speed` is the tokens a second that were seen without guesses (0: not measured).
     """
 
     text: str
@@ -142,108 +144,7 @@ class ReplyFinished:
     summarised: bool = False
     drafted: int = 0
     accepted: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ConversionPlanned:
-    """What a checkpoint is and what a conversion would make of it; nothing was read but file headers.
-
-    `kind` is "hugging face", "mlx", "gguf" or "nanochat"; `dtype` the stored number format ("mixed" where there are
-    several, the quantisation for quantised ones); `tokenizer` its form ("" where there is none); `context` the tokens
-    it attends to. `matrices` are the weights that quantisation applies to, as (role, row length, number of weights),
-    the role being "sensitive", "head" or "other" as mixed recipes see it; `other_weights` counts the rest. Sizes are
-    in bytes: `source_bytes` now, `result_bytes` after, `peak_memory` meanwhile, `disk_needed` of the `free_disk`,
-    `scratch_bytes` of it only meanwhile, for files that MLX cannot read; `weight_bytes` are those of one weight that is
-    not quantised, or no longer.
-    """
-
-    source: str
-    output: str
-    kind: str
-    name: str
-    model_type: str
-    parameters: int
-    dtype: str
-    shards: int
-    layers: int
-    context: int
-    tokenizer: str
-    has_chat_template: bool
-    source_bytes: int
-    result_bytes: int
-    result_bits: float
-    peak_memory: int
-    disk_needed: int
-    free_disk: int
-    checked: bool
-    matrices: tuple[tuple[str, int, int], ...] = ()
-    other_weights: int = 0
-    largest_tensor: int = 0
-    scratch_bytes: int = 0
-    weight_bytes: float = 2.0
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChecked:
-    """Whether the converted model computes what its source computes.
-
-    `verdict` is "same", "different" or "not checked"; `reason` says why in the latter two. `error` is the largest
-    difference of logits relative to the largest logit, `agreement` the share of positions with the same most likely
-    token, `positions` how many were compared, `longest` the tokens of the longest prompt.
-    """
-
-    verdict: Literal["same", "different", "not checked"]
-    reason: str = ""
-    error: float = 0.0
-    agreement: float = 0.0
-    positions: int = 0
-    longest: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class QualityMeasured:
-    """What one setting costs, measured against the unquantised model on a text of `tokens` tokens.
-
-    `setting` is its short name ("4-bit"), `chosen` whether it is the person's. `size` is in bytes; `bits` per weight;
-    `divergence` the mean Kullback-Leibler divergence in nats per token, `agreement` the share of tokens with the same
-    most likely next token, `perplexity` that of this setting, `tokens_per_second` its decoding speed (0: not timed).
-    """
-
-    setting: str
-    chosen: bool
-    size: int
-    bits: float
-    divergence: float
-    agreement: float
-    perplexity: float
-    tokens_per_second: float
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class ModelConverted:
-    """A model was written to a folder: its size in bytes, bits per weight, and the tensors that were left out."""
-
-    name: str
-    folder: str
-    size: int
-    bits: float
-    parameters: int
-    left_out: tuple[str, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class ModelUploaded:
-    """A model is on the Hugging Face Hub at this address; in a dry run (`sent` false) it would be."""
-
-    repository: str
-    address: str
-    private: bool
-    files: int
-    size: int
-    sent: bool
+    plain_speed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,11 +201,7 @@ Event = (
     | PromptRead
     | Token
     | ReplyFinished
-    | ConversionPlanned
-    | ModelChecked
-    | QualityMeasured
-    | ModelConverted
-    | ModelUploaded
+    | ConversionEvent
     | TrainingPlanned
     | TrainingStarted
     | StepFinished

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import hub_errors, library
+from engine.conversion_events import ModelUploaded
 from engine.convert import model_card
 from engine.errors import UserError
-from engine.events import Event, ModelUploaded, Note, Progress
+from engine.events import Event, Note, Progress
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi

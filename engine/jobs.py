@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from engine import live, places
@@ -12,8 +10,7 @@ from engine.chat import jobs as chat
 from engine.chat.requests import ChatRequest
 from engine.convert import journal
 from engine.convert.settings import ConversionSettings
-from engine.errors import UserError, explain
-from engine.events import Event, ModelFetched, ModelFound, ModelUnloaded, ReplyFinished, Token
+from engine.events import Event, ModelFetched, ModelFound, ModelUnloaded
 from engine.live import LivePolicies
 from engine.monitor import jobs as monitor
 from engine.monitor.requests import ChangeNotes
@@ -43,7 +40,6 @@ from engine.requests import (
 )
 
 if TYPE_CHECKING:
-    from engine.chat.conversations import Conversations, State
     from engine.session import ModelSession
 
 __all__ = [
@@ -77,8 +73,6 @@ __all__ = [
 
 UNBROKEN = (ChangeNotes,)
 """What a person wrote and takes no time to keep; it is kept although its lane closes."""
-# A token that was shown is on disk within a second.
-_SAVE_SECONDS = 0.5
 
 
 class Workbench:
@@ -89,6 +83,8 @@ class Workbench:
         self.session: ModelSession | None = None
         self.live = LivePolicies()
         self._loaded: LoadModel | None = None
+        self._draft: ModelSession | None = None
+        self._draft_name = ""
 
     def want(self, request: LoadModel) -> Generator[Event, None, ModelSession]:
         """The session of the model asked for, loaded if it is not there; the policy of a run leaves what is there."""
@@ -114,8 +110,24 @@ class Workbench:
         self._loaded = request
         return self.session
 
+    def want_draft(self, name: str, session: ModelSession) -> Generator[Event, None, ModelSession | None]:
+        """A small model that guesses ahead for the one that is there; None where none fits."""
+        if self._draft_name != name:
+            from engine.chat.drafts import open_draft
+
+            self._drop_draft()
+            self._draft = yield from open_draft(name, session)
+            self._draft_name = name
+        return self._draft
+
+    def _drop_draft(self) -> None:
+        draft, self._draft, self._draft_name = self._draft, None, ""
+        if draft is not None:
+            draft.close()
+
     def clear(self) -> Iterator[Event]:
-        """Give the model's memory back, if there is one."""
+        """Give the model's memory back, if there is one, and that of its draft."""
+        self._drop_draft()
         if self.session is not None:
             name, session = self.session.files.name, self.session
             self.session = self._loaded = None
@@ -126,13 +138,13 @@ def start(request: Request, bench: Workbench) -> Iterator[Event]:
     """The generator that does what the request asks. Nothing happens before its first `next`."""
     match request:
         case LoadModel():
-            yield from bench.want(request)
+            yield from _load(request, bench)
         case UnloadModel():
             yield from bench.clear()
-        case Generate():
-            yield from _generate(request, bench)
-        case Reply():
-            yield from _reply(request, bench)
+        case Generate() | Reply():
+            from engine.chat import replying
+
+            yield from replying.start(request, bench)
         case Download():
             yield from fetch(request.repository, request.revision, any_kind=request.any_kind)
         case ListModels():
@@ -160,6 +172,16 @@ def fetch(repository: str, revision: str | None = None, *, any_kind: bool = Fals
     repository = repository.strip().removeprefix(library.HUB_ADDRESS)
     folder = yield from hub.download(repository, revision, any_kind=any_kind)
     yield ModelFetched(repository, str(folder))
+
+
+def _load(request: LoadModel, bench: Workbench) -> Iterator[Event]:
+    """Have a model in memory, and say so where it was there already."""
+    before = bench.session
+    session = yield from bench.want(request)
+    if session is before:
+        from engine.session import loaded
+
+        yield loaded(session.files, session.model, session.tokenizer, 0.0)
 
 
 def _look(request: Measure | Examine) -> Iterator[Event]:
@@ -235,63 +257,6 @@ def _train(request: Train | Evaluate, bench: Workbench) -> Iterator[Event]:
             yield from trainer.train(request.config, resume, bench.live, request.given)
         case Evaluate():
             yield from trainer.evaluate_model(request.model, request.adapter, request.config)
-
-
-def _generate(request: Generate, bench: Workbench) -> Iterator[Event]:
-    if not request.prompt.strip():
-        raise UserError("There is nothing to answer.", "The prompt is empty.", "Write something first.")
-    session = yield from bench.want(request.load)
-    from engine.chat import prompts
-    from engine.chat.streaming import stream_reply
-
-    tokenizer = session.tokenizer
-    if request.raw:
-        yield from stream_reply(session, prompts.encode_text(tokenizer, request.prompt), request.sampling)
-        return
-    ids = prompts.encode_chat(tokenizer, [("user", request.prompt)], request.system)
-    stops = () if tokenizer.has_chat_template else prompts.PLAIN_STOPS
-    yield from stream_reply(session, ids, request.sampling, stops=stops)
-
-
-def _reply(request: Reply, bench: Workbench) -> Iterator[Event]:
-    from engine.chat.conversations import Conversations
-
-    text, saved, error = "", time.monotonic(), ""
-    state: State = "stopped"
-    stats: ReplyFinished | None = None
-    with Conversations(request.database) as store, closing(_answer(request, bench, store)) as answer:
-        try:
-            for event in answer:
-                if isinstance(event, Token):
-                    text += event.text
-                    if time.monotonic() - saved >= _SAVE_SECONDS:
-                        store.write(request.message, text)
-                        saved = time.monotonic()
-                elif isinstance(event, ReplyFinished):
-                    text, state, stats = event.text, "done", event
-                yield event
-        except Exception as exception:
-            words = explain(exception)
-            state, error = "failed", "\n".join(part for part in (words.what, words.why, words.remedy) if part)
-            raise
-        finally:
-            store.finish(request.message, text, state, stats=stats, error=error)
-
-
-def _answer(request: Reply, bench: Workbench, store: Conversations) -> Generator[Event, None, None]:
-    """Stream the answer to the branch of the conversation that ends in the message to be written."""
-    *before, message = store.ancestors(request.message)
-    if not before or not before[-1].text.strip():
-        raise UserError("There is nothing to answer.", "The message is empty.", "Write something first.")
-    session = yield from bench.want(request.load)
-    from engine.chat import prompts
-    from engine.chat.streaming import stream_reply
-
-    turns = [(turn.role, turn.text) for turn in before]
-    system = store.get(message.conversation).system_prompt
-    ids = prompts.encode_chat(session.tokenizer, turns, system)
-    stops = () if session.tokenizer.has_chat_template else prompts.PLAIN_STOPS
-    yield from stream_reply(session, ids, request.sampling, stops=stops)
 
 
 def command_line(request: Request) -> list[str]:

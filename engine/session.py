@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Weights are read in pieces of this many bytes, so that progress is visible and a load can be stopped.
 _PIECE = 64 * 1024**2
-_KEPT_CONVERSATIONS = 8
+_KEPT_CONVERSATIONS = 64
 
 
 @dataclass(slots=True)
@@ -39,6 +39,12 @@ class ModelSession:
     model: Module
     tokenizer: TokenizerWrapper
     prompts: LRUPromptCache = field(repr=False)
+    # What the weights are, for what is remembered beyond this process; "" where it must not be.
+    identity: str = ""
+    # Whether caches can be compressed; None until it was tried.
+    quantises: bool | None = None
+    # Ids and cache of the last answer, until they are kept or another one begins.
+    newest: tuple[list[int], list[Any]] | None = field(default=None, repr=False)
 
     def close(self) -> int:
         """Give the model's memory back; the number of bytes freed."""
@@ -46,6 +52,7 @@ class ModelSession:
 
         before = mx.get_active_memory() + mx.get_cache_memory()
         self.prompts.trim_to(n_sequences=0)
+        self.newest = None
         del self.model, self.tokenizer, self.prompts
         gc.unfreeze()
         backend.collect_garbage()
@@ -168,7 +175,16 @@ def _read(
     yield loaded(files, model, tokenizer, time.perf_counter() - started)
     prompts = LRUPromptCache(max_size=_KEPT_CONVERSATIONS, max_bytes=memory.available(memory_limit) // 4)
     mx.reset_peak_memory()
-    return ModelSession(files, model, tokenizer, prompts)
+    return ModelSession(files, model, tokenizer, prompts, _identity(files, result, adapter, dtype))
+
+
+def _identity(files: ModelFiles, result: Trained | None, adapter: str, dtype: Any) -> str:
+    """Which weights were read, by the sizes and times of their files, and the type they compute in."""
+    read = library.weight_files(files.folder, files.name)
+    for folder in (places.expand(adapter) if adapter else None, result.checkpoint if result else None):
+        read += sorted(folder.glob("*.safetensors")) if folder else []
+    facts = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in read]
+    return f"{facts} {dtype}"
 
 
 def _put_weights(model: Module, folder: Path) -> None:

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QMessageBo
 
 from engine import places
 from gui import macos, menus, theme
+from gui.chat.insights import Insights
 from gui.chat.page import ChatPage
 from gui.convert.page import ConvertPage
 from gui.convert.upload import UploadSheet
@@ -47,6 +48,7 @@ class MainWindow(QMainWindow):
         self.pages = QStackedWidget()
         self._by_name: dict[str, QWidget] = {}
         self.chat = ChatPage(desk)
+        self.insights = Insights(desk, self.chat)
         self.convert = ConvertPage(desk)
         self.train = TrainPage(desk)
         self.settings = SettingsPage(desk.settings)

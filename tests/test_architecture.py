@@ -16,6 +16,7 @@ MODEL_CODE = {"mlx", "mlx_lm", "torch", "transformers", "safetensors", "tokenize
 PLAIN_DATA = {
     "engine.events",
     "engine.training_events",
+    "engine.conversion_events",
     "engine.run_events",
     "engine.monitor.requests",
     "engine.grpo.controls",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from engine import places
-from engine.chat.requests import ChatRequest, ReadTextFile
+from engine.chat.requests import ChatRequest, InspectAnswer, ReadTextFile, ScoreAnswer
 
 if TYPE_CHECKING:
     from engine.events import Event
@@ -20,5 +20,13 @@ def start(request: ChatRequest, bench: Workbench) -> Iterator[Event]:
             from engine.chat import text_files
 
             yield text_files.read(places.expand(request.path))
+        case InspectAnswer():
+            from engine.chat import inspecting
+
+            yield from inspecting.inspect(request, bench)
+        case ScoreAnswer():
+            from engine.chat import scoring
+
+            yield from scoring.score(request)
         case _:
             raise NotImplementedError(type(request).__name__)

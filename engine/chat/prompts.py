@@ -14,9 +14,22 @@ from engine.errors import UserError
 if TYPE_CHECKING:
     from mlx_lm.tokenizer_utils import TokenizerWrapper
 
+    from engine.chat.messages import Attachment
+
 # What the original project used for models without a chat template.
 _PLAIN = {"system": "System: {}\n\n", "user": "User: {}\n\n", "assistant": "Assistant: {}\n\n"}
 PLAIN_STOPS = ("\nUser:",)
+
+
+def with_attachments(text: str, attachments: Sequence[Attachment]) -> str:
+    """A message with the files that go with it, each named and in a fence that nothing in it can close."""
+    parts = []
+    for file in attachments:
+        longest = max((len(run) for run in re.findall("`+", file.text)), default=0)
+        fence = "`" * max(3, longest + 1)
+        name = " ".join(file.name.split())
+        parts.append(f"{name}:\n{fence}\n{file.text.rstrip()}\n{fence}")
+    return "\n\n".join([*parts, text] if text.strip() else parts)
 
 
 def encode_text(tokenizer: TokenizerWrapper, text: str) -> list[int]:

@@ -86,13 +86,16 @@ class InspectAnswer:
 class ScoreAnswer:
     """Have rewards judge a stored answer.
 
-    `rewards` are names of the program's own or FILE.py:FUNCTION; `reference` is the right answer, "" for none.
+    `rewards` are names of the program's own or FILE.py:FUNCTION; `reference` is the right answer, "" for none. Where
+    `text` is not empty, this other answer of `tokens` tokens to the same question is judged in its place.
     """
 
     database: Path
     message: int
     rewards: tuple[str, ...]
     reference: str = ""
+    text: str = ""
+    tokens: int = 0
     priority: int = _CHAT
 
 

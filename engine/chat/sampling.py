@@ -24,15 +24,15 @@ class Chooser:
         """`position` is how many tokens of the answer are there already."""
         self._draw = Draw(sampling)
         self._uniforms = Uniforms(seed)
-        self._position = position
+        self.position = position
         self._logprobs: list[Any] = []
 
     def __call__(self, logprobs: Any) -> Any:
         """The next token, (1,), from log-probabilities (1, vocabulary)."""
         import mlx.core as mx
 
-        token = self.choose(logprobs, self._position)
-        self._position += 1
+        token = self.choose(logprobs, self.position)
+        self.position += 1
         chosen = at(logprobs, token)
         mx.async_eval(token, chosen)  # type: ignore[no-untyped-call]
         self._logprobs.append(chosen)
@@ -41,6 +41,11 @@ class Chooser:
     def choose(self, logprobs: Any, position: int) -> Any:
         """The tokens, (count,), at `count` positions from this one on, from log-probabilities (count, vocabulary)."""
         return self._draw(logprobs, self._uniforms.at(position, len(logprobs)))
+
+    def rewind(self, position: int) -> None:
+        """Go on from this position; what was chosen from there on, ahead of its use, is forgotten."""
+        self.position = position
+        self._logprobs.clear()
 
     def logprob(self) -> float:
         """The natural-log probability of the oldest token whose probability was not asked for yet."""

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
+from engine.chat import reading, speculation
 from engine.chat.sampling import Chooser, logits_processors, new_seed
+from engine.chat.speculation import Effect, Sampled
 from engine.chat.stop_strings import StopStrings
 from engine.config import Sampling
 from engine.errors import UserError
-from engine.events import Event, PromptRead, ReplyFinished, StopReason, Token
+from engine.events import Event, ReplyFinished, StopReason, Token
 
 if TYPE_CHECKING:
     from engine.session import ModelSession
 
-# The prompt is read in steps that grow while they stay this short, so that a job can yield and be stopped.
-_FIRST_STEP, _LAST_STEP, _STEP_SECONDS = 256, 2048, 0.25
-
 
 def stream_reply(
-    session: ModelSession, prompt: Sequence[int], sampling: Sampling, *, stops: Sequence[str] = ()
+    session: ModelSession,
+    prompt: Sequence[int],
+    sampling: Sampling,
+    *,
+    stops: Sequence[str] = (),
+    prefix: Sequence[int] = (),
+    kv_bits: int = 0,
+    draft: ModelSession | None = None,
 ) -> Generator[Event, None, ReplyFinished]:
     """Continue a prompt.
 
@@ -31,93 +37,168 @@ def stream_reply(
     Args:
         prompt: token ids, shape (time,).
         stops: stop strings besides those of `sampling`.
+        prefix: ids that the answer begins with, shape (time,); it goes on from there as if it had drawn them.
+        kv_bits: 8 or 4 compress what is remembered of the prompt, 0 leaves it as the model computes.
+        draft: a model of the same vocabulary that guesses ahead; the answer is the same.
 
     Yields:
-        PromptRead while the prompt is read, a Token for each sampled token, at last ReplyFinished (also returned).
+        PromptRead while the prompt is read, a Token for each token of the answer, ReplyFinished (also returned).
 
     Raises:
         UserError: the prompt is empty or longer than the model's context.
     """
     import mlx.core as mx
-    from mlx_lm.generate import generate_step
 
     started = time.perf_counter()
-    ids = list(prompt)
-    limit, limit_reason = _length_limit(session, ids, sampling)
+    asked = len(prompt)
+    known = [*prompt, *prefix]
+    limit, limit_reason = _length_limit(session, known, sampling, len(prefix))
     seed = new_seed(sampling)
-    chooser = Chooser(sampling, seed)
-    detokenizer = session.tokenizer.detokenizer
-    watch = StopStrings([*sampling.stop, *stops])
-    ends = session.tokenizer.eos_token_ids
+    writer = _Writer(session, StopStrings([*sampling.stop, *stops]))
     mx.reset_peak_memory()
+    session.newest = None
+    yield from writer.take_prefix(prefix)
+    if writer.ended and prefix:
+        limit = 0
 
-    cache, cached = yield from _read_prompt(session, ids)
-    known, pieces, count = list(ids), [], 0
+    bits = yield from reading.precision(session, kv_bits)
+    cache, cached = yield from reading.read(session, known, bits)
+    chooser, effect, count = Chooser(sampling, seed, len(prefix)), Effect(), len(prefix)
     first = last = time.perf_counter()
-    reason: StopReason = limit_reason
-    steps = generate_step(
-        mx.array(ids[-1:], dtype=mx.uint32),
-        session.model,
-        mx.default_stream(mx.default_device()),
-        max_tokens=limit,
-        sampler=chooser,
-        logits_processors=logits_processors(sampling, ids),
-        prompt_cache=cache,
-    )
+    steps = _steps(session, draft, known, cache, chooser, sampling, limit, effect)
+    sound = False
     try:
-        for token, _ in steps:
+        for sampled in steps:
+            if not isinstance(sampled, tuple):
+                yield sampled
+                continue
+            token, logprob = sampled
             last = time.perf_counter()
-            first = last if count == 0 else first
+            first = last if count == len(prefix) else first
             known.append(token)
             count += 1
-            logprob = chooser.logprob()
-            if math.isnan(logprob):
-                raise UserError(
-                    "{name} computes no numbers.",
-                    "Its weights hold values that are not numbers (NaN), or grow beyond all bounds.",
-                    "Get the model again, or convert it once more from its source.",
-                    name=session.files.name,
-                )
-            if token in ends:
-                reason = "end"
+            require_number(logprob, session)
+            if (event := writer.take(token, logprob)) is None:
                 break
-            detokenizer.add_token(token)
-            text = watch.feed(detokenizer.last_segment)
-            pieces.append(text)
-            yield Token(text, token, logprob)
-            if watch.found:
-                reason = "stop string"
+            yield event
+            if writer.ended:
                 break
+        sound = True
     except GeneratorExit:
-        session.prompts.insert_cache(session.files.folder, known, cache)
+        sound = True
         raise
     finally:
         steps.close()
-    # After any other exception the cache may hold more than `known` says, and is dropped.
-    session.prompts.insert_cache(session.files.folder, known, cache)
-    detokenizer.finalize()
-    rest = watch.feed(detokenizer.last_segment) + watch.finish()
-    reason = "stop string" if watch.found else reason
-    if rest:
-        pieces.append(rest)
-        yield Token(rest, None, None)
+        # After any other exception the cache may hold more than is known, and is dropped.
+        if sound:
+            _remember(session, bits, known, cache)
+    rest = writer.finish()
+    if rest is not None:
+        yield rest
     finished = ReplyFinished(
-        text="".join(pieces),
-        stop_reason=reason,
-        prompt_tokens=len(ids),
-        cached_tokens=cached,
+        text=writer.text,
+        stop_reason=writer.ended or limit_reason,
+        prompt_tokens=asked,
+        cached_tokens=min(cached, asked),
         completion_tokens=count,
         first_token_seconds=first - started,
-        tokens_per_second=(count - 1) / (last - first) if last > first else 0.0,
+        tokens_per_second=(count - len(prefix) - 1) / (last - first) if last > first else 0.0,
         peak_memory=int(mx.get_peak_memory()),
         seed=seed,
+        window=session.files.context,
+        drafted=effect.drafted,
+        accepted=effect.accepted,
+        plain_speed=1 / effect.plain_seconds if effect.plain_seconds else 0.0,
     )
     yield finished
     return finished
 
 
-def _length_limit(session: ModelSession, ids: list[int], sampling: Sampling) -> tuple[int, StopReason]:
-    """How many tokens the answer may have, and what ends it there."""
+def _steps(
+    session: ModelSession,
+    draft: ModelSession | None,
+    known: list[int],
+    cache: list[Any],
+    chooser: Chooser,
+    sampling: Sampling,
+    limit: int,
+    effect: Effect,
+) -> Generator[Event | Sampled, None, None]:
+    """The next tokens and their log-probabilities, `limit` at most, with guesses where there is a model for them."""
+    processors = partial(logits_processors, sampling)
+    if draft is not None and speculation.fits(session, draft, cache, limit):
+        yield from speculation.steps_with_guesses(session, draft, known, cache, chooser, processors, limit, effect)
+    elif limit:
+        yield from speculation.plain_steps(session, known[-1], cache, chooser, processors(known), limit)
+
+
+class _Writer:
+    """Makes text of tokens, and sees where the answer ends. `ended` says why it did, "" while it goes on."""
+
+    def __init__(self, session: ModelSession, watch: StopStrings) -> None:
+        self._detokenizer = session.tokenizer.detokenizer
+        self._ends = session.tokenizer.eos_token_ids
+        self._watch = watch
+        self._pieces: list[str] = []
+        self.ended: StopReason | Literal[""] = ""
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    def take(self, token: int, logprob: float | None) -> Token | None:
+        """The token as an event; None for one that ends the answer."""
+        if token in self._ends:
+            self.ended = "end"
+            return None
+        self._detokenizer.add_token(token)
+        text = self._watch.feed(self._detokenizer.last_segment)
+        self._pieces.append(text)
+        if self._watch.found:
+            self.ended = "stop string"
+        return Token(text, token, logprob)
+
+    def take_prefix(self, prefix: Sequence[int]) -> Iterator[Token]:
+        """Tokens that nobody draws."""
+        for token in prefix:
+            event = self.take(token, None)
+            if event is not None:
+                yield event
+            if self.ended:
+                return
+
+    def finish(self) -> Token | None:
+        """What was held back until the end; None where nothing was."""
+        self._detokenizer.finalize()
+        rest = self._watch.feed(self._detokenizer.last_segment) + self._watch.finish()
+        self.ended = "stop string" if self._watch.found else self.ended
+        if not rest:
+            return None
+        self._pieces.append(rest)
+        return Token(rest, None, None)
+
+
+def _remember(session: ModelSession, bits: int, known: list[int], cache: list[Any]) -> None:
+    """Keep the cache for the next turn, with the tokens that it holds."""
+    held = getattr(cache[0], "offset", None) if cache else None
+    length = min(held, len(known)) if isinstance(held, int) else len(known)
+    session.newest = known[:length], cache
+    session.prompts.insert_cache(reading.remembered(session, bits), *session.newest)
+
+
+def require_number(logprob: float, session: ModelSession) -> None:
+    """Refuse a log-probability that is no number, which says that the model computes none."""
+    if math.isnan(logprob):
+        raise UserError(
+            "{name} computes no numbers.",
+            "Its weights hold values that are not numbers (NaN), or grow beyond all bounds.",
+            "Get the model again, or convert it once more from its source.",
+            name=session.files.name,
+        )
+
+
+def _length_limit(session: ModelSession, ids: list[int], sampling: Sampling, written: int) -> tuple[int, StopReason]:
+    """How many more tokens the answer may have, and what ends it there; `written` of its tokens are among the ids."""
     if not ids:
         raise UserError("There is nothing to answer.", "The prompt is empty.", "Write something first.")
     context = session.files.context
@@ -125,41 +206,11 @@ def _length_limit(session: ModelSession, ids: list[int], sampling: Sampling) -> 
         raise UserError(
             "This conversation is longer than the model can read.",
             "It has {length:,} tokens and {name} reads at most {context:,}.",
-            "Shorten the message, start a new conversation, or choose a model with a longer context.",
+            "Shorten it, start anew, take a model that reads more, or have the oldest turns left out when it is full.",
             length=len(ids),
             name=session.files.name,
             context=context,
         )
-    room = context - len(ids) if context else sampling.max_tokens
-    return (sampling.max_tokens, "length") if sampling.max_tokens <= room else (room, "context full")
-
-
-def _read_prompt(session: ModelSession, ids: list[int]) -> Generator[Event, None, tuple[list[Any], int]]:
-    """Fill a cache with all but the last token; the cache, and how many tokens were known already."""
-    import mlx.core as mx
-    from mlx_lm.models.cache import can_trim_prompt_cache, make_prompt_cache
-
-    place = session.files.folder
-    cache, rest = session.prompts.fetch_nearest_cache(place, ids[:-1])
-    cache = cache if cache is not None else make_prompt_cache(session.model)
-    cached = done = len(ids) - 1 - len(rest)
-    yield PromptRead(cached, len(ids), cached)
-    step = _FIRST_STEP
-    try:
-        while done < len(ids) - 1:
-            began = time.perf_counter()
-            piece = ids[done : min(done + step, len(ids) - 1)]
-            session.model(mx.array([piece], dtype=mx.uint32), cache=cache)
-            mx.eval([layer.state for layer in cache])
-            done += len(piece)
-            mx.clear_cache()
-            if time.perf_counter() - began < _STEP_SECONDS / 2:
-                step = min(step * 2, _LAST_STEP)
-            yield PromptRead(done, len(ids), cached)
-    except GeneratorExit:
-        session.prompts.insert_cache(place, ids[:done], cache, cache_type="user")
-        raise
-    if done > cached and not can_trim_prompt_cache(cache):
-        # A cache that cannot be cut back serves the next turn only from here, where the answer has not begun.
-        session.prompts.insert_cache(place, ids[:done], copy.deepcopy(cache), cache_type="user")
-    return cache, cached
+    wanted = max(0, sampling.max_tokens - written)
+    room = context - len(ids) if context else wanted
+    return (wanted, "length") if wanted <= room else (room, "context full")

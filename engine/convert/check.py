@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine import stored_weights
 from engine.assemble import Assembled
+from engine.conversion_events import ModelChecked
 from engine.convert import child
 from engine.errors import UserError
-from engine.events import Event, ModelChecked, Note, Progress
+from engine.events import Event, Note, Progress
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,6 +14,7 @@ from typing import Any
 
 from engine import adapters, backend, places
 from engine.assemble import Assembled, assemble
+from engine.conversion_events import ConversionPlanned, ModelChecked, ModelConverted, QualityMeasured
 from engine.convert import check, journal, plan, quality, quantise, tokenizer_trial
 from engine.convert.look import look, reader
 from engine.convert.model_card import RECORD
@@ -21,7 +22,7 @@ from engine.convert.settings import ConversionSettings
 from engine.convert.source import Source
 from engine.convert.write import write_weights
 from engine.errors import UserError
-from engine.events import ConversionPlanned, Event, ModelChecked, ModelConverted, Progress, QualityMeasured
+from engine.events import Event, Progress
 
 
 def planned(

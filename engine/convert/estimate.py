@@ -10,9 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
+from engine.conversion_events import ConversionPlanned
 from engine.convert.settings import RECIPES, ConversionSettings
 from engine.convert.source import TensorInfo
-from engine.events import ConversionPlanned
 
 WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
 # What Python, MLX and mlx_lm take before any weight is read.

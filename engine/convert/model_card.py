@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from engine import library
+from engine.conversion_events import ModelChecked, QualityMeasured
 from engine.errors import UserError
-from engine.events import ModelChecked, QualityMeasured
 
 RECORD = "conversion.json"
 _FILE = "README.md"

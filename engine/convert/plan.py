@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from engine import library, memory, places
+from engine.conversion_events import ConversionPlanned
 from engine.convert import check, safetensors_files
 from engine.convert.estimate import WIDTHS, estimate, matrices
 from engine.convert.settings import ConversionSettings
 from engine.convert.source import Source, TensorInfo
 from engine.errors import UserError
-from engine.events import ConversionPlanned
 
 # How MLX and others pack several weights into one number, and what they need to unpack it.
 _PACKED = {"uint32", "int32"}

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from engine import backend
 from engine.assemble import Assembled
 from engine.chat.prompts import encode_text
+from engine.conversion_events import QualityMeasured
 from engine.convert.quality_settings import compared
 from engine.convert.quantise import dequantise, is_quantised, transform
 from engine.convert.settings import ConversionSettings
 from engine.errors import UserError
-from engine.events import Event, Note, Progress, QualityMeasured
+from engine.events import Event, Note, Progress
 
 if TYPE_CHECKING:
     import mlx.core as mx

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import library, places
+from engine.conversion_events import ModelConverted
 from engine.errors import UserError
-from engine.events import Event, ModelConverted, Progress
+from engine.events import Event, Progress
 from engine.grpo import checkpoint, config_file, saving
 from engine.grpo.settings import TrainConfig
 

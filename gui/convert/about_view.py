@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Signal
 
-from engine.events import ConversionPlanned
+from engine.conversion_events import ConversionPlanned
 from gui import theme
 from gui.convert import words as say
 from gui.parts import FactsCard, Pane, PathLabel, WarningCard, button, words

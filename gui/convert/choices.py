@@ -7,9 +7,9 @@ from typing import cast
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from engine.conversion_events import ConversionPlanned
 from engine.convert.estimate import estimate
 from engine.convert.settings import ConversionSettings
-from engine.events import ConversionPlanned
 from gui import theme
 from gui.convert.presets import CUSTOM, FOUR, KEPT, PRESETS, QUANTISED_PRESETS, Preset, PresetCards
 from gui.convert.words import is_quantised

@@ -8,19 +8,9 @@ from typing import Literal
 from PySide6.QtCore import QObject, Signal
 
 from engine import jobs
+from engine.conversion_events import ConversionPlanned, ModelChecked, ModelConverted, QualityMeasured
 from engine.convert.settings import ConversionSettings
-from engine.events import (
-    ConversionPlanned,
-    Done,
-    Event,
-    Failed,
-    ModelChecked,
-    ModelConverted,
-    ModelFetched,
-    Note,
-    Progress,
-    QualityMeasured,
-)
+from engine.events import Done, Event, Failed, ModelFetched, Note, Progress
 from engine.workers import Job, Lane
 from gui.desk import Desk
 from gui.drops import hub_name

@@ -8,7 +8,7 @@ from PySide6.QtCore import QRectF, QSize
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
-from engine.events import ConversionPlanned
+from engine.conversion_events import ConversionPlanned
 from gui import theme
 from gui.parts import Card, WarningCard, words
 from gui.text import number, size, tr

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.events import ConversionPlanned, Progress
+from engine.conversion_events import ConversionPlanned
+from engine.events import Progress
 from engine.jobs import Convert
 from gui.convert.pace import Pace
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from engine.events import QualityMeasured
+from engine.conversion_events import QualityMeasured
 from gui import theme
 from gui.text import number, size, tr
 

@@ -7,7 +7,8 @@ import time
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
-from engine.events import ConversionPlanned, Progress
+from engine.conversion_events import ConversionPlanned
+from engine.events import Progress
 from engine.jobs import Convert
 from gui import theme
 from gui.convert import words as say

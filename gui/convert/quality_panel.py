@@ -8,7 +8,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar
 
 from engine import jobs
-from engine.events import Progress, QualityMeasured
+from engine.conversion_events import QualityMeasured
+from engine.events import Progress
 from gui.convert.conversion import Measurement
 from gui.convert.quality_view import QualityView
 from gui.convert.words import amount

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
-from engine.events import QualityMeasured
+from engine.conversion_events import QualityMeasured
 from gui import theme
 from gui.convert.plot import LossPlot, loss
 from gui.parts import words

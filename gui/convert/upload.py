@@ -10,7 +10,8 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLineEdit, QProgressBar, QVBoxLayout, QWidget
 
 from engine import jobs
-from engine.events import Done, Failed, ModelUploaded, Note, Progress
+from engine.conversion_events import ModelUploaded
+from engine.events import Done, Failed, Note, Progress
 from engine.workers import Job, NetworkLane
 from gui import theme
 from gui.convert.pace import Pace

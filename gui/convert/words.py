@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.events import ConversionPlanned, ModelChecked
+from engine.conversion_events import ConversionPlanned, ModelChecked
 from gui.text import number, size, tr
 
 _KINDS = {

@@ -13,8 +13,9 @@ import pytest
 from huggingface_hub import constants
 
 from engine import hub_upload
+from engine.conversion_events import ModelUploaded
 from engine.errors import UserError
-from engine.events import Event, ModelUploaded, Note, Progress
+from engine.events import Event, Note, Progress
 from tests.support.hub_server import THREAD_NAME, Fault, HubServer
 
 MODEL = "me/tiny-model"

@@ -10,9 +10,10 @@ import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
 
-from engine import library, places
+from engine import jobs, library, places
 from engine.errors import UserError
 from engine.events import Event, ModelLoaded, Progress
+from engine.jobs import LoadModel, Workbench
 from engine.session import ModelSession, drain, load, open_session
 from tests.engine.tiny import make_model
 
@@ -263,3 +264,14 @@ def test_models_on_disk_are_found_without_loading_one(home: Path) -> None:
     assert found["starter"].demonstration
     assert found["owner/theirs"].bits == 4
     assert library.locate("mine") == places.models_folder() / "mine"
+
+
+def test_a_model_that_is_there_already_is_said_to_be_there() -> None:
+    bench = Workbench()
+    first, second = (
+        [event for event in jobs.start(LoadModel("starter"), bench) if isinstance(event, ModelLoaded)] for _ in range(2)
+    )
+    assert len(first) == len(second) == 1
+    assert second[0].name == first[0].name
+    assert second[0].seconds == 0.0
+    list(bench.clear())

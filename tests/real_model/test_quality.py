@@ -12,10 +12,11 @@ import pytest
 from mlx_lm.utils import load_tokenizer
 
 from engine.assemble import Assembled, assemble
+from engine.conversion_events import QualityMeasured
 from engine.convert import quality
 from engine.convert.quality_settings import compared
 from engine.convert.settings import ConversionSettings
-from engine.events import Event, QualityMeasured
+from engine.events import Event
 
 pytestmark = pytest.mark.real_model
 

@@ -1,6 +1,8 @@
-"""Has two models answer the same prompt, one after the other. Knows jobs, no widget and no run."""
+"""Has models answer the same prompt, one after the other. Knows jobs, no widget and no run."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal
 
@@ -13,7 +15,7 @@ LIVE = "run:"
 
 
 class Answers(QObject):
-    """The answers of the sides 0 and 1; each signal says whose it is."""
+    """The answers of the sides, numbered from 0; each signal says whose it is."""
 
     progressed = Signal(int, object)  # Progress, PromptRead, or None when the first word is to come
     said = Signal(int, str)
@@ -35,13 +37,10 @@ class Answers(QObject):
         """Whether an answer is under way or to come."""
         return self._job is not None
 
-    def ask(self, requests: tuple[jobs.Generate, jobs.Generate]) -> None:
-        """Have both answered; the one whose model is in memory already goes first."""
+    def ask(self, requests: Sequence[jobs.Generate]) -> None:
+        """Have all answered; the one whose model is in memory already goes first."""
         self.stop()
-        order = list(enumerate(requests))
-        if requests[1].load == self._loaded and requests[0].load != self._loaded:
-            order.reverse()
-        self._waiting = order
+        self._waiting = sorted(enumerate(requests), key=lambda pair: pair[1].load != self._loaded)
         self._next()
 
     def stop(self) -> None:

@@ -9,7 +9,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar
 
 from engine import jobs, places
-from engine.events import Done, Event, Failed, ModelConverted, Progress
+from engine.conversion_events import ModelConverted
+from engine.events import Done, Event, Failed, Progress
 from engine.run_events import CheckpointFound
 from gui import theme
 from gui.parts import Card, FailureCard, PathLabel, button, words

@@ -12,9 +12,10 @@ import mlx.core as mx
 import pytest
 
 from engine.assemble import Assembled, assemble
+from engine.conversion_events import ModelChecked
 from engine.convert import check, reference_process
 from engine.errors import UserError
-from engine.events import Event, ModelChecked, Note, Progress
+from engine.events import Event, Note, Progress
 from tests.support.children import children, runs
 from tests.support.torch_child import TorchChild, torch_child
 

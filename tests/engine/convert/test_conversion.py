@@ -19,10 +19,11 @@ import mlx_lm
 import pytest
 
 from engine import places, session
+from engine.conversion_events import ConversionPlanned, ModelChecked, ModelConverted
 from engine.convert import conversion, journal
 from engine.convert.settings import ConversionSettings
 from engine.errors import UserError, explain
-from engine.events import ConversionPlanned, Event, ModelChecked, ModelConverted
+from engine.events import Event
 from tests.engine.tiny import make_model
 
 REPOSITORY = Path(__file__).parents[3]

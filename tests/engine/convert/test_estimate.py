@@ -12,10 +12,10 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import get_total_parameters
 from pydantic import ValidationError
 
+from engine.conversion_events import ConversionPlanned
 from engine.convert import conversion, look, plan, quantise
 from engine.convert.estimate import estimate
 from engine.convert.settings import MODES, RECIPES, ConversionSettings
-from engine.events import ConversionPlanned
 from tests.engine.convert.test_write import opened
 from tests.engine.tiny import make_model
 

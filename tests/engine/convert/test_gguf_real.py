@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from engine.assemble import assemble
+from engine.conversion_events import ModelConverted
 from engine.convert import gguf
 from engine.convert.conversion import convert
 from engine.convert.settings import ConversionSettings
-from engine.events import ModelConverted
 from tests.engine.convert.test_gguf_tensors import read, stems, whole
 from tests.engine.convert.test_gguf_tokenizer import TEXTS
 from tests.real_model import smollm2

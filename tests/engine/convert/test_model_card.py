@@ -11,9 +11,9 @@ import pytest
 import yaml
 from huggingface_hub import constants
 
+from engine.conversion_events import ModelChecked, QualityMeasured
 from engine.convert import model_card
 from engine.errors import UserError
-from engine.events import ModelChecked, QualityMeasured
 
 SAME = ModelChecked("same", error=2.5e-6, agreement=1.0, positions=640, longest=300)
 QUALITY = [

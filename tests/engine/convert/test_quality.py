@@ -17,12 +17,13 @@ from tokenizers.processors import TemplateProcessing
 
 from engine import backend
 from engine.assemble import Assembled, assemble
+from engine.conversion_events import QualityMeasured
 from engine.convert import quality
 from engine.convert.quality_settings import compared
 from engine.convert.quantise import quantise
 from engine.convert.settings import MODES, RECIPES, ConversionSettings
 from engine.errors import UserError
-from engine.events import Event, Note, Progress, QualityMeasured
+from engine.events import Event, Note, Progress
 from tests.engine.tiny import make_model
 
 Opener = Callable[[], Generator[Event, None, Assembled]]

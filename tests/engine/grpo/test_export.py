@@ -12,8 +12,9 @@ from mlx.utils import tree_flatten
 
 from engine import jobs, session
 from engine.config import Sampling
+from engine.conversion_events import ModelConverted
 from engine.errors import UserError
-from engine.events import Event, ModelConverted, ReplyFinished
+from engine.events import Event, ReplyFinished
 from engine.grpo import checkpoint, trainer
 from engine.jobs import ExportCheckpoint, Fuse, Generate, LoadModel, Upload, Workbench
 from engine.library import locate

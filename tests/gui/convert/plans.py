@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from engine.conversion_events import ConversionPlanned, QualityMeasured
 from engine.convert.settings import ConversionSettings
-from engine.events import ConversionPlanned, QualityMeasured
 from engine.jobs import Convert
 
 PLAN = ConversionPlanned(

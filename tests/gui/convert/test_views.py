@@ -11,8 +11,9 @@ from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from engine import library
+from engine.conversion_events import ModelChecked
 from engine.convert.settings import ConversionSettings
-from engine.events import Failed, ModelChecked
+from engine.events import Failed
 from gui import theme as looks
 from gui.convert import words as say
 from gui.convert.about_view import AboutView
