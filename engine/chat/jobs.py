@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from engine import places
-from engine.chat.requests import ChatRequest, InspectAnswer, ReadTextFile, ScoreAnswer
+from engine.chat.requests import ChatRequest, InspectAnswer, ReadTextFile, ScoreAnswer, SearchConversations
 
 if TYPE_CHECKING:
     from engine.events import Event
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 def start(request: ChatRequest, bench: Workbench) -> Iterator[Event]:
     """The generator that does what the request asks."""
     match request:
+        case SearchConversations():
+            from engine.chat import finding
+
+            yield from finding.find(request)
         case ReadTextFile():
             from engine.chat import text_files
 

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QLabel, QToolButton
 from pytestqt.qtbot import QtBot
 
 from engine.chat_events import ContextFitted
+from engine.config import Sampling
 from gui import theme as looks
 from gui.chat.context_line import ContextLine
 from gui.chat.gauge import Gauge
@@ -166,3 +167,30 @@ def test_the_settings_become_options_of_a_chat(window: MainWindow) -> None:
     assert desk.chat_options().draft == "a/b"
     desk.change_settings(desk.settings.model_copy(update={"speculative": False, "kv_bits": "full"}))
     assert (desk.chat_options().draft, desk.chat_options().kv_bits) == ("", 0)
+
+
+@pytest.mark.parametrize("choice", ["drop oldest", "summarise"])
+def test_a_full_context_is_seen_where_it_happens(qtbot: QtBot, chat: ChatPage, choice: str) -> None:
+    chat.composer.gauge.chosen.emit(choice)
+    chat.manners.set_sampling(Sampling(max_tokens=40, temperature=0.0))
+    for turn in range(4):
+        chat.send(f"{turn} + 1 " * 60)
+        message = answered(qtbot, chat)
+    assert message.state == "done"
+    assert message.stats is not None
+    assert message.stats.left_out >= 2
+    assert message.stats.summarised is (choice == "summarise")
+    line_at = chat.transcript._line
+    assert line_at._shown[0] == message.stats.left_out
+    assert chat.transcript._column.entries.index(line_at._entry) == message.stats.left_out
+    bar = chat.transcript.verticalScrollBar()
+    bar.setValue(0)
+    while line(chat.transcript) is None and bar.value() < bar.maximum():
+        bar.setValue(bar.value() + 200)
+        settle(qtbot, chat.transcript)
+    shown = line(chat.transcript)
+    assert shown is not None
+    assert bool(shown.findChildren(QToolButton)) is (choice == "summarise")
+    chat.new_conversation()
+    chat.open_conversation(message.conversation)
+    assert chat.transcript._line._shown[0] == message.stats.left_out

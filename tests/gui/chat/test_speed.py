@@ -7,12 +7,14 @@ import dataclasses
 from pytestqt.qtbot import QtBot
 
 from engine.chat.conversations import Message
+from engine.config import Sampling
 from gui import theme as looks
 from gui.chat.footer import details, summary
 from gui.chat.inspector import Inspector
 from gui.chat.speed import Speeds, tokens_a_pass
 from gui.window import MainWindow
 from tests.gui.chat.messages import message
+from tests.gui.chat.test_page import WAIT, answered, say
 
 
 def answer(speed: float, drafted: int = 0, accepted: int = 0) -> Message:
@@ -70,3 +72,20 @@ def test_the_effect_is_shown_while_it_is_on(qtbot: QtBot, theme: looks.Theme) ->
     inspector.show_speculation(False, "measured")
     assert "guesses ahead" in inspector.effect.text()
     assert theme.dark is False
+
+
+def test_guesses_are_measured_and_shown(qtbot: QtBot, window: MainWindow) -> None:
+    chat = window.chat
+    qtbot.waitUntil(lambda: chat.loaded is not None, timeout=WAIT)
+    chat.manners.set_sampling(Sampling(temperature=0.0))
+    say(qtbot, chat, "What is 47 + 38?")
+    plain = answered(qtbot, chat)
+    window.desk.change_settings(window.desk.settings.model_copy(update={"speculative": True, "draft_model": "starter"}))
+    chat.regenerate(plain.id)
+    guessed = answered(qtbot, chat)
+    assert guessed.stats is not None
+    assert guessed.stats.drafted > 0
+    assert guessed.text == plain.text
+    assert "of guesses right" in summary(guessed)
+    assert chat.inspector.effect.text().startswith("The last answer: ")
+    assert chat.inspector.effect.text().endswith("the speed of the last one without")
