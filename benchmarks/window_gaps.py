@@ -120,7 +120,7 @@ def main() -> None:
             ticks.measure("loading", lambda: chat.loaded is not None)
         chat.new_conversation()
         chat.inspector.form.set_settings(desk.settings.sampling.model_copy(update={"max_tokens": 60}))
-        chat._set_sampling(desk.settings.sampling.model_copy(update={"max_tokens": 60}))
+        chat.manners.set_sampling(desk.settings.sampling.model_copy(update={"max_tokens": 60}))
         questions = ["What is 47 + 38?"] * 30 if name == "starter" else ["Tell me about the sea."]
         ticks.measure("streaming", partial(answered_all, chat, questions))
         chat.new_conversation()

@@ -57,6 +57,14 @@ class ConversationsImported:
 
 
 @dataclass(frozen=True, slots=True)
+class TextFileRead:
+    """A text file was read: its name without the folder, and its text."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TokenScored:
     """A token of an answer under the model: `position` counts from 0, `text` is what it added to the answer.
 
@@ -173,6 +181,7 @@ ChatEvent = (
     | MessageFound
     | ConversationsExported
     | ConversationsImported
+    | TextFileRead
     | TokenScored
     | AnswerScored
     | BatchPlanned

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from PySide6.QtCore import QEvent, QMimeData, QObject, QRectF, QSize, Qt, Signal
@@ -43,8 +44,22 @@ class Application(QApplication):
         return super().event(event)
 
 
+@dataclass(frozen=True)
+class Taker:
+    """A part of the window that wants some files for itself: which, what it does with them, and how it says so."""
+
+    part: QWidget
+    wants: Callable[[list[str]], bool]
+    take: Callable[[list[str]], object]
+    words: str
+    icon: str
+
+
 class Drops(QObject):
-    """Takes files that are dropped anywhere on a window, over its text fields too; text stays theirs."""
+    """Takes files that are dropped anywhere on a window, over its text fields too; text stays theirs.
+
+    What no part of the window wants for itself is `dropped`.
+    """
 
     dropped = Signal(list)  # paths, or ids of the Hugging Face Hub
 
@@ -52,10 +67,15 @@ class Drops(QObject):
         super().__init__(window)
         self._window = window
         self.overlay = _Overlay(window)
+        self._takers: list[Taker] = []
         window.setAcceptDrops(True)
         for field in window.findChildren(QWidget):
             if field.acceptDrops():
                 field.installEventFilter(self)
+
+    def offer(self, taker: Taker) -> None:
+        """Let a part of the window have the files it wants where they are dropped on it; the first one offered wins."""
+        self._takers.append(taker)
 
     def watch(self) -> None:
         """See every drag before the widget under it does; called once the window is on the screen."""
@@ -66,25 +86,41 @@ class Drops(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         kind = event.type()
         if kind in (*_ENTERING, QEvent.Type.Drop) and isinstance(event, QDropEvent):
-            return bool(_files(event.mimeData())) and self.handle(event)
+            return bool(_files(event.mimeData())) and self.handle(event, watched)
         if kind == QEvent.Type.DragLeave:
             self.overlay.hide()
         return super().eventFilter(watched, event)
 
-    def handle(self, event: QDropEvent) -> bool:
-        """Take a drag or a drop that carries something to convert; whether it did."""
+    def handle(self, event: QDropEvent, over: QObject | None = None) -> bool:
+        """Take a drag or a drop of files or of something to convert; whether it did. `over`: whose event it is."""
         found = sources(event.mimeData())
         if not found or QApplication.activeModalWidget() is not None:
             event.ignore()
             return False
         event.setDropAction(Qt.DropAction.CopyAction)
         event.accept()
+        taker = self._taker(event, over)
         if event.type() == QEvent.Type.Drop:
             self.overlay.hide()
-            self.dropped.emit(found)
+            if taker is not None:
+                taker.take(found)
+            else:
+                self.dropped.emit(found)
+        elif taker is not None:
+            self.overlay.cover(taker.words, taker.icon)
         else:
-            self.overlay.cover()
+            self.overlay.cover(tr("Drop to convert"), "convert")
         return True
+
+    def _taker(self, event: QDropEvent, over: QObject | None) -> Taker | None:
+        place, files = event.position().toPoint(), _files(event.mimeData())
+        if isinstance(over, QWidget):
+            place = over.mapTo(self._window, place)
+        for taker in self._takers if files else ():
+            part = taker.part
+            if part.isVisible() and part.rect().contains(part.mapFrom(self._window, place)) and taker.wants(files):
+                return taker
+        return None
 
 
 def sources(data: QMimeData) -> list[str]:
@@ -125,11 +161,15 @@ class _Overlay(QWidget):
     def __init__(self, window: QMainWindow) -> None:
         super().__init__(window)
         self._window = window
+        self._words, self._icon = "", "convert"
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()
 
-    def cover(self) -> None:
-        """Lie over all of the window."""
+    def cover(self, words: str, icon: str) -> None:
+        """Lie over all of the window and say what a drop does here."""
+        if (words, icon) != (self._words, self._icon):
+            self._words, self._icon = words, icon
+            self.update()
         if self.isHidden():
             self.setGeometry(self._window.rect())
             self.show()
@@ -145,8 +185,8 @@ class _Overlay(QWidget):
         painter.setPen(QPen(QColor(colours.accent), 2, Qt.PenStyle.DashLine))
         frame = QRectF(self.rect()).adjusted(*[theme.HUGE] * 2, *[-theme.HUGE] * 2)
         painter.drawRoundedRect(frame, 2 * theme.RADIUS, 2 * theme.RADIUS)
-        mark, centre = large_icon("convert", colours.accent), self.rect().center()
+        mark, centre = large_icon(self._icon, colours.accent), self.rect().center()
         painter.drawPixmap(centre.x() - 20, centre.y() - 68, mark)
         painter.setPen(QColor(colours.text))
         painter.setFont(theme.ui_font(theme.TITLE))
-        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, tr("Drop to convert"))
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self._words)

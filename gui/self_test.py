@@ -19,6 +19,7 @@ from engine import places
 from engine.chat.conversations import Message
 from engine.errors import explain
 from gui import theme
+from gui.self_test_chat import ChatTour
 from gui.self_test_tools import SelfTestError, Tools, say
 from gui.self_test_training import TrainingTour
 from gui.text import tr
@@ -81,6 +82,7 @@ class SelfTest:
                 self._stops,
                 self._reports_a_bad_model,
                 self._remembers_conversations,
+                *ChatTour(self._tools).steps,
                 self._converts_what_is_dropped,
                 self._chats_with_the_result,
                 self._reports_what_is_no_model,
@@ -193,6 +195,7 @@ class SelfTest:
         self._tools.check("the answer has text", bool(self._last().text.strip()))
 
     def _reports_what_is_no_model(self) -> None:
+        self._window.go("convert")
         self._tools.drop(Path(places.settings_file()))
         self._tools.until("the error is shown", lambda: self._wizard().conversion.state == "failed")
         self._tools.picture("convert-error")

@@ -75,6 +75,7 @@ class MainWindow(QMainWindow):
         macos.unify_title_bar(self)
         self.drops = Drops(self)
         self.drops.dropped.connect(self.convert_these)
+        self.chat.offer_drops(self.drops)
         self._visible = self._closed = self._may_close = False
         self._restore_place()
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.chat.requests import ChatRequest, ExportBatch, InspectAnswer, PlanBatch, RunBatch, ScoreAnswer
+from engine import places
+from engine.chat.requests import (
+    ChatRequest,
+    ExportBatch,
+    InspectAnswer,
+    PlanBatch,
+    ReadTextFile,
+    RunBatch,
+    ScoreAnswer,
+    SearchConversations,
+)
 
 if TYPE_CHECKING:
     from engine.events import Event
@@ -27,6 +37,14 @@ def start(request: ChatRequest, bench: Workbench) -> Iterator[Event]:
             from engine.batch import exporting
 
             yield from exporting.export(request)
+        case SearchConversations():
+            from engine.chat import finding
+
+            yield from finding.find(request)
+        case ReadTextFile():
+            from engine.chat import text_files
+
+            yield text_files.read(places.expand(request.path))
         case InspectAnswer():
             from engine.chat import inspecting
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import dataclasses
+import functools
 import json
 import sqlite3
 import sys
@@ -111,6 +112,7 @@ def _stats(stored: str | None, text: str) -> ReplyFinished | None:
     return dataclasses.replace(event, text=text) if isinstance(event, ReplyFinished) else None
 
 
+@functools.lru_cache(maxsize=64)  # thousands of conversations have the same
 def _sampling(stored: str) -> Sampling:
     """A setting of a newer version is left out, and a value this one does not allow becomes the default."""
     values = {key: value for key, value in json.loads(stored).items() if key in Sampling.model_fields}

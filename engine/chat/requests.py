@@ -57,6 +57,17 @@ class ImportConversations:
     source: str
 
 
+LARGEST_ATTACHMENT = 1_000_000
+"""How many bytes of text a file that goes with a message may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTextFile:
+    """Read a text file of `LARGEST_ATTACHMENT` bytes at most, to go with a message."""
+
+    path: str
+
+
 @dataclass(frozen=True, slots=True)
 class InspectAnswer:
     """Say how likely each token of a stored answer was, and which others the model held for possible.
@@ -146,6 +157,7 @@ ChatRequest = (
     SearchConversations
     | ExportConversations
     | ImportConversations
+    | ReadTextFile
     | InspectAnswer
     | ScoreAnswer
     | PlanBatch

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from engine.chat.conversations import Message, State
+from engine.chat.conversations import Attachment, Message, State
+from engine.chat_events import ContextFitted
 from engine.errors import UserError
 from engine.events import Failed
 from gui.chat.exchange import Exchange
 from gui.chat.loading import Loading
 from gui.chat.manner import Manner
+from gui.chat.speed import Speeds
 from gui.chat.transcript import Transcript
 from gui.desk import Desk
 
@@ -20,9 +24,10 @@ class Conversing(QObject):
     """One conversation in view, and the answers under way in any."""
 
     shown = Signal()  # another conversation or branch is in view
+    changed = Signal()  # the manner of the conversation in view
     stored = Signal(int)  # something a list shows of this conversation changed
     answering_changed = Signal()
-    failed = Signal(str)  # this text could not be said: the conversation is gone
+    fitted = Signal()  # `fit` changed: how much of the window is used
 
     def __init__(self, desk: Desk, loading: Loading, transcript: Transcript) -> None:
         super().__init__(transcript)
@@ -31,6 +36,8 @@ class Conversing(QObject):
         self.manner = Manner.of_settings(desk.settings)
         self.path: list[Message] = []
         self.exchanges: dict[int, Exchange] = {}
+        self.fit = ContextFitted(0, 0)
+        self.speeds = Speeds()
         transcript.siblings = desk.store.siblings
 
     @property
@@ -60,18 +67,17 @@ class Conversing(QObject):
         """Have the conversation answered in another manner from now on."""
         self.manner = manner
         if self.id is not None:
-            self._desk.store.change(self.id, system_prompt=manner.system_prompt, sampling=manner.sampling)
+            self._desk.store.change(self.id, **_fields(manner))
+        self.changed.emit()
 
-    def say(self, text: str) -> bool:
+    def say(self, text: str, attachments: Sequence[Attachment] = ()) -> bool:
         """Say something and have it answered; whether it could be stored."""
         store = self._desk.store
         try:
             if self.id is None:
-                manner = self.manner
-                self.id = store.create(
-                    model=self._loading.model, system_prompt=manner.system_prompt, sampling=manner.sampling
-                ).id
-            said = store.add(self.id, store.get(self.id).leaf, "user", text)
+                title = attachments[0].name if attachments and not text else ""
+                self.id = store.create(title=title, model=self._loading.model, **_fields(self.manner)).id
+            said = store.add(self.id, store.get(self.id).leaf, "user", text, attachments=attachments)
         except UserError as error:
             # What was typed stays in the field; a conversation that is gone makes way for a new one.
             self.id = None
@@ -99,8 +105,7 @@ class Conversing(QObject):
         *before, old = store.ancestors(message)
         if text == old.text:
             return
-        parent = before[-1].id if before else None
-        new = store.add(old.conversation, parent, old.role, text, model=old.model)
+        new = store.edit(message, text)
         self._show([*before, new], keep=True)
         if new.role == "user":
             self._answer(new)
@@ -129,8 +134,23 @@ class Conversing(QObject):
             self._transcript.go_to(path)
         else:
             self._transcript.show_messages(path)
+        self._show_fit(_fit_of(path))
         self.shown.emit()
         self.answering_changed.emit()
+
+    def _show_fit(self, fit: ContextFitted) -> None:
+        """Say what the model reads of the branch in view."""
+        self.fit = fit
+        summary = ""
+        if fit.summarised:
+            found = (self._desk.store.summary(message.id) for message in reversed(self.path[: fit.left_out]))
+            summary = next(filter(None, found), "")
+        self._transcript.set_left_out(fit.left_out, summarised=fit.summarised, summary=summary)
+        self.fitted.emit()
+
+    def _on_fitted(self, exchange: Exchange, fit: ContextFitted) -> None:
+        if exchange.conversation == self.id:
+            self._show_fit(fit)
 
     def _answer(self, said: Message, prefix: tuple[int, ...] = ()) -> None:
         store, model = self._desk.store, self._loading.model
@@ -142,6 +162,8 @@ class Conversing(QObject):
         self._transcript.add(answer)
         exchange.reading.connect(lambda done, total: self._relay(exchange, "set_reading", done, total))
         exchange.written.connect(lambda text: self._relay(exchange, "append", text))
+        exchange.preparing.connect(lambda *values: self._relay(exchange, "set_preparing", *values))
+        exchange.fitted.connect(lambda fit: self._on_fitted(exchange, fit))
         exchange.loading.connect(self._loading.show_progress)
         exchange.loaded.connect(self._loading.show_loaded)
         exchange.unloaded.connect(self._loading.forget)
@@ -170,5 +192,21 @@ class Conversing(QObject):
             self.path = [message if message.id == m.id else m for m in self.path]
             self._transcript.set_busy(False)
             self._transcript.finish(message)
+            if message.stats is not None:
+                self._show_fit(_fit_of(self.path))
+        self.speeds.note(message)
         self.answering_changed.emit()
         self.stored.emit(exchange.conversation)
+
+
+def _fit_of(path: Sequence[Message]) -> ContextFitted:
+    """What the last answer with figures says of the window: how much of it the conversation has filled."""
+    stats = next((message.stats for message in reversed(path) if message.stats is not None), None)
+    if stats is None:
+        return ContextFitted(0, 0)
+    used = stats.prompt_tokens + stats.completion_tokens
+    return ContextFitted(used, stats.window, stats.left_out, stats.summarised)
+
+
+def _fields(manner: Manner) -> dict[str, Any]:
+    return {field.name: getattr(manner, field.name) for field in dataclasses.fields(manner)}

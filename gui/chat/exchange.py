@@ -5,10 +5,13 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 
 from engine.chat.conversations import Message
+from engine.chat_events import ContextFitted
 from engine.events import Done, Event, ModelLoaded, ModelUnloaded, Progress, PromptRead, ReplyFinished, Token
 from engine.jobs import Reply
 from gui.chat.manner import Manner
 from gui.desk import Desk
+
+SUMMARISING = "Summarising the conversation"
 
 
 class Exchange(QObject):
@@ -16,6 +19,8 @@ class Exchange(QObject):
 
     reading = Signal(int, int)
     written = Signal(str)
+    fitted = Signal(object)  # ContextFitted
+    preparing = Signal(str, float, object)  # what, how much of it is done, of how much (None: not known)
     loading = Signal(object)
     loaded = Signal(object)
     unloaded = Signal()
@@ -52,6 +57,10 @@ class Exchange(QObject):
                 pieces.append(event.text)
             elif isinstance(event, PromptRead):
                 self.reading.emit(event.done, event.total)
+            elif isinstance(event, ContextFitted):
+                self.fitted.emit(event)
+            elif isinstance(event, Progress) and event.what == SUMMARISING:
+                self.preparing.emit(event.what, event.done, event.total)
             elif isinstance(event, Progress):
                 self.loading.emit(event)
             elif isinstance(event, ModelUnloaded):

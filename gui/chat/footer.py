@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QLabel, QWidget
 from gui import theme
 from gui.chat.buttons import CopyButton, IconButton
 from gui.chat.message_menu import open_menu
+from gui.chat.speed import guesses, tokens_a_pass
 from gui.chat.switcher import Switcher
 from gui.text import number, size, tr
 
@@ -38,6 +39,8 @@ def summary(message: Message) -> str:
         if stats.tokens_per_second:
             words.append(tr("{speed} tokens/s", speed=number(stats.tokens_per_second, 1)))
         words.append(tr("first token {seconds} s", seconds=number(stats.first_token_seconds, 2)))
+        if guessed := guesses(message):
+            words.append(guessed)
     ending = message.state if message.state in _ENDINGS else stats.stop_reason if stats is not None else ""
     if ending and message.state != "failed":
         words.append(tr(_ENDINGS[ending]))
@@ -57,6 +60,22 @@ def details(message: Message) -> str:
                 cached=number(stats.cached_tokens),
             )
         )
+        if stats.left_out:
+            words = (
+                "Summarised: {count} of the oldest messages"
+                if stats.summarised
+                else "Left out: {count} of the oldest messages"
+            )
+            lines.append(tr(words, count=number(stats.left_out)))
+        if stats.drafted:
+            lines.append(
+                tr(
+                    "Guessed ahead: {right} of {all} tokens right, {rate} tokens a pass of the model",
+                    right=number(stats.accepted),
+                    all=number(stats.drafted),
+                    rate=number(tokens_a_pass(message), 1),
+                )
+            )
         lines.append(tr("Peak memory: {size}", size=size(stats.peak_memory)))
         lines.append(tr("Seed: {seed}", seed=stats.seed))
     return "\n".join(lines)

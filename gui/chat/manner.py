@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, cast, get_args
 
 from engine.chat.conversations import Conversation
 from engine.config import Sampling, Settings, WhenFull
@@ -26,4 +26,5 @@ class Manner:
     @classmethod
     def of_conversation(cls, stored: Conversation) -> Self:
         """What was chosen for a stored one."""
-        return cls(stored.system_prompt, stored.sampling)
+        choice = stored.when_full if stored.when_full in get_args(WhenFull) else ""
+        return cls(stored.system_prompt, stored.sampling, cast("WhenFull", choice), stored.preset)

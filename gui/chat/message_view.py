@@ -1,4 +1,4 @@
-"""Shows one message: a bubble for the person's, text with a footer for the model's. Knows no conversation."""
+"""Shows one message: what all have in common, and that of the model with its footer. Knows no conversation."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEasingCurve, QEvent, QRectF, Qt, QVariantAnimation, Signal
-from PySide6.QtGui import QColor, QEnterEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QEasingCurve, QRectF, Qt, QVariantAnimation, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from gui import theme
-from gui.chat.buttons import CopyButton, IconButton
 from gui.chat.code_view import CodeView
 from gui.chat.column import Work
 from gui.chat.footer import Footer
@@ -19,7 +18,7 @@ from gui.chat.message_editor import MessageEditor
 from gui.chat.prose_view import ProseView
 from gui.chat.reasoning_view import ReasoningView
 from gui.chat.segment_column import SegmentColumn
-from gui.chat.segments import Splitter, plain_segments
+from gui.chat.segments import Splitter
 from gui.chat.switcher import Switcher
 from gui.chat.waiting import ErrorCard, Waiting
 from gui.text import tr
@@ -27,10 +26,8 @@ from gui.text import tr
 if TYPE_CHECKING:
     from engine.chat.conversations import Message
 
-_SHARE = 0.8  # of the column's width that a bubble may take
-_PAD_X, _PAD_TOP, _PAD_BOTTOM, _ROUND = 15, 8, 11, 18  # a line of text stands low in its height
 _FOOTER, _FOOTER_GAP = 30, 5
-_MARKED = 1800  # milliseconds
+_MARKED, _TINT = 1800, 0.16  # milliseconds, and the opacity to begin with
 BLEED = 8  # how far a message reaches beyond the column, so that its icons can stand in line with the text
 
 
@@ -99,13 +96,16 @@ class MessageView(QWidget):
 
     def paintEvent(self, _: QPaintEvent) -> None:
         """The mark, while it lasts."""
+        self._paint_mark(QRectF(self.rect()), 10)
+
+    def _paint_mark(self, place: QRectF, radius: float) -> None:
         if self._mark.state() == QVariantAnimation.State.Running:
             painter, colour = QPainter(self), QColor(theme.current().colours.accent)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            colour.setAlphaF(0.16 * float(self._mark.currentValue()))
+            colour.setAlphaF(_TINT * float(self._mark.currentValue()))
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colour)
-            painter.drawRoundedRect(self.rect(), 10, 10)
+            painter.drawRoundedRect(place, radius, radius)
 
     def _save(self, text: str) -> None:
         self._leave()
@@ -124,106 +124,6 @@ class MessageView(QWidget):
     def _describe(self, who: str) -> None:
         self.setAccessibleName(who)
         self.setAccessibleDescription(self.text)
-
-
-class UserView(MessageView):
-    """A message of the person: a soft bubble at the right, its buttons seen under the mouse or the focus."""
-
-    asks = True
-
-    def __init__(self, parent: QWidget, message: Message) -> None:
-        super().__init__(parent, message)
-        self.column = SegmentColumn({"prose": lambda: ProseView(self, plain=True)}, paragraph=0)
-        self.column.set_segments(plain_segments(message.text))
-        self._branch = IconButton(self, "branch", tr("Branch into a new conversation"))
-        self._pencil = IconButton(self, "edit", tr("Edit"))
-        self._copy = CopyButton(self, tr("Copy"), lambda: self.text)
-        self._buttons = (self._branch, self._pencil, self._copy)
-        self._branch.clicked.connect(lambda: self.wanted.emit("branch"))
-        self._pencil.clicked.connect(self.edit)
-        self._switcher = Switcher(self)
-        self._switcher.chosen.connect(self.chosen)
-        for hidden in self._buttons:
-            hidden.reveal(False)
-        self._bubble, self._natural = QRectF(), 0
-        self._describe(tr("You"))
-
-    @property
-    def switcher(self) -> Switcher:
-        """It stands below the bubble."""
-        return self._switcher
-
-    def set_busy(self, busy: bool) -> None:
-        """Be changed by nobody, for a while."""
-        super().set_busy(busy)
-        self._pencil.setEnabled(not busy)
-        self._switcher.set_busy(busy)
-
-    def fit(self, width: int, top: int, bottom: int, work: Work) -> int:
-        """Lay out the bubble, as wide as its text needs."""
-        for part in (*self._buttons, self._switcher):
-            part.restyle()
-        for part in self._buttons:
-            part.setVisible(self._editor is None)
-        if self._editor is not None:
-            self.column.hide()
-            self._bubble = QRectF()
-            height = self._editor.height_for(width - 2 * BLEED)
-            self._editor.setGeometry(BLEED, 0, width - 2 * BLEED, height)
-            return self._below(width - BLEED, height)
-        width -= BLEED
-        full = room = round((width - BLEED) * _SHARE) - 2 * _PAD_X
-        # Whole-width views of a narrow text reach out of the bubble at the right, where nothing of them is seen.
-        left = width - _PAD_X - min(self._natural, room)
-        end = self.column.fit(left, _PAD_TOP, room, top, bottom, work) + _PAD_BOTTOM
-        views = [entry.widget for entry in self.column.entries]
-        self._natural = max(view.natural_width() if isinstance(view, ProseView) else room for view in views)
-        room = max(_ROUND, min(self._natural, room))
-        if left != width - _PAD_X - room:
-            self.column.fit(width - _PAD_X - room, _PAD_TOP, full, top, bottom, work)
-        self._bubble = QRectF(width - room - 2 * _PAD_X, 0, room + 2 * _PAD_X, end)
-        left = width - room - 2 * _PAD_X - theme.TINY
-        for button in reversed(self._buttons):
-            size = button.sizeHint()
-            left -= size.width()
-            button.setGeometry(left, end - size.height() - 6, size.width(), size.height())
-        self.update()
-        return self._below(width, end)
-
-    def controls(self) -> list[QWidget]:
-        """The text, the buttons beside it, and the way to its siblings."""
-        if self._editor is not None:
-            return self._editor.controls()
-        return [*self.column.controls(), *self._buttons, *self._switcher.controls()]
-
-    def enterEvent(self, event: QEnterEvent) -> None:
-        """Show the buttons."""
-        for button in self._buttons:
-            button.reveal(True)
-        super().enterEvent(event)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        """Hide them again."""
-        for button in self._buttons:
-            button.reveal(False)
-        super().leaveEvent(event)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """The bubble."""
-        super().paintEvent(event)
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(theme.current().colours.bubble))
-        painter.drawRoundedRect(self._bubble, _ROUND, _ROUND)
-
-    def _below(self, right: int, y: int) -> int:
-        """Place what stands below the bubble; answers where it ends."""
-        if self._switcher.isHidden():
-            return y
-        size = self._switcher.sizeHint()
-        self._switcher.setGeometry(right - size.width(), y + 2, size.width(), size.height())
-        return y + 2 + size.height()
 
 
 class AnswerView(MessageView):
@@ -262,6 +162,11 @@ class AnswerView(MessageView):
             self.text, self._splitter = message.text, Splitter()
             self._splitter.feed(message.text)
         self._take_over()
+
+    def set_preparing(self, what: str, done: float, total: float | None) -> None:
+        """Say what comes before the answer is written."""
+        if self._waiting is not None:
+            self._waiting.show_preparing(what, done, total)
 
     def set_reading(self, done: int, total: int) -> None:
         """Say how much of the prompt has been read."""

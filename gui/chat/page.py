@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from engine.config import Sampling
-from engine.errors import UserError
 from engine.events import ModelLoaded
+from gui.chat.attaching import Attaching, attachable
 from gui.chat.composer import Composer
 from gui.chat.conversation_list import ConversationList
 from gui.chat.conversing import Conversing
@@ -19,12 +15,13 @@ from gui.chat.header import ChatHeader
 from gui.chat.inspector import Inspector
 from gui.chat.layout import place_parts
 from gui.chat.loading import Loading
-from gui.chat.manner import Manner
-from gui.chat.search import Search
+from gui.chat.manners import Manners
+from gui.chat.shelf import Shelf
 from gui.chat.transcript import Transcript
-from gui.chat.transfer import Transfer
+from gui.chat.transfer import importable
 from gui.chat.welcome import Welcome
 from gui.desk import Desk
+from gui.drops import Drops, Taker
 from gui.text import tr
 
 
@@ -37,7 +34,6 @@ class ChatPage(QWidget):
     def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._desk = desk
-        self._defaults = Manner.of_settings(desk.settings)
         self.list = ConversationList()
         self.header = ChatHeader()
         self.welcome = Welcome()
@@ -47,12 +43,12 @@ class ChatPage(QWidget):
         self._stack = place_parts(self)
         self.loading = Loading(desk, self, self.header, self.welcome, self.composer)
         self.talk = Conversing(desk, self.loading, self.transcript)
-        self.search = Search(desk, self)
-        self.transfer = Transfer(desk, self)
+        self.shelf = Shelf(desk, self.list, self.talk)
+        self.manners = Manners(desk, self.talk, self.loading, self.inspector, self.composer)
+        self.attaching = Attaching(desk, self.composer)
         self._connect()
-        self._show_manner()
         self.inspector.hide()
-        self._fill_list()
+        self.shelf.fill()
 
     # What the person and the window can ask for
 
@@ -75,7 +71,7 @@ class ChatPage(QWidget):
         """Go on from a message in a new conversation, and leave this one as it is."""
         self.inspector.flush()
         new = self._desk.store.branch(message)
-        self._refresh(new.id)
+        self.shelf.refresh(new.id)
         self.open_conversation(new.id)
         self.composer.setFocus()
 
@@ -85,6 +81,14 @@ class ChatPage(QWidget):
             self.header.panel.setChecked(False)
         self.list.take_search_focus()
 
+    def offer_drops(self, drops: Drops) -> None:
+        """Have text files that are dropped here attached, and exports that are dropped on the list taken in."""
+        words = tr("Drop to import")
+        drops.offer(
+            Taker(self.list, importable, lambda paths: self.shelf.transfer.take_in(paths[0]), words, "download")
+        )
+        drops.offer(Taker(self, attachable, self.attaching.read, tr("Drop to attach"), "clip"))
+
     @property
     def answering(self) -> bool:
         """Whether an answer is under way in the conversation shown."""
@@ -92,6 +96,7 @@ class ChatPage(QWidget):
 
     def start(self) -> None:
         """Load the model of the settings and look for others; called once the window is visible."""
+        self.manners.presetting.read()
         self.load(self._desk.settings.model)
         self.find_models()
 
@@ -124,7 +129,7 @@ class ChatPage(QWidget):
         begun = store.create(model=model, system_prompt=system_prompt, sampling=sampling).id
         said = store.add(begun, None, "user", question)
         store.add(begun, said.id, "assistant", answer, model=model)
-        self._refresh(begun)
+        self.shelf.refresh(begun)
         self.open_conversation(begun)
         self.composer.setFocus()
 
@@ -134,13 +139,13 @@ class ChatPage(QWidget):
         self.talk.open(conversation, message)
 
     def send(self, text: str) -> None:
-        """Say something and have it answered."""
+        """Say something, with what is attached, and have it answered."""
         self.inspector.flush()
-        if self.talk.say(text):
+        if self.talk.say(text, self.composer.attached):
             self.composer.clear()
             self._stack.setCurrentWidget(self.transcript)
         else:
-            self._fill_list()
+            self.shelf.fill()
 
     def regenerate(self, message: int, prefix: tuple[int, ...] = ()) -> None:
         """Have a message answered once more, beside the answer it has; `prefix` are token ids it begins with."""
@@ -158,13 +163,12 @@ class ChatPage(QWidget):
 
     def delete_conversation(self, conversation: int) -> None:
         """Remove a conversation; it can be brought back for a while."""
-        if conversation in self.talk.exchanges:
-            self.talk.exchanges[conversation].stop()
-        self._desk.store.delete(conversation)
-        if conversation == self.conversation:
-            self.new_conversation()
-        self.list.remove(conversation, self.conversation)
-        self._desk.notices.tell(tr("The conversation was deleted."), tr("Undo"), lambda: self._restore(conversation))
+        self.shelf.delete(conversation)
+
+    def act(self, action: str) -> None:
+        """Do with the conversation in view what `Shelf.act` can do with any; nothing where it is not stored."""
+        if self.conversation is not None:
+            self.shelf.act(self.conversation, action)
 
     # Events
 
@@ -182,9 +186,7 @@ class ChatPage(QWidget):
 
     def _on_shown(self) -> None:
         """Another conversation or branch is in view."""
-        self._show_manner()
         self._stack.setCurrentWidget(self.transcript if self.talk.path else self.welcome)
-        self.list.mark(self.conversation)
 
     def _on_answering(self) -> None:
         self.composer.set_answering(self.answering)
@@ -197,8 +199,8 @@ class ChatPage(QWidget):
             self.branch(message)
         elif action == "copy markdown":
             QGuiApplication.clipboard().setText(self._desk.store.ancestors(message)[-1].text)
-        elif action == "export" and self.conversation is not None:
-            self._act_on_conversation(self.conversation, "markdown")
+        elif action == "export":
+            self.act("markdown")
         else:
             self.message_wanted.emit(message, action)
 
@@ -215,83 +217,24 @@ class ChatPage(QWidget):
         """Name for the status bar what runs on this page's behalf."""
         self.working.emit(self.loading.work or (tr("Answering") if self.talk.exchanges else ""))
 
-    def _restore(self, conversation: int) -> None:
-        self._desk.store.restore(conversation)
-        self._refresh(conversation)
-        self.open_conversation(conversation)
-
-    def _fill_list(self) -> None:
-        self.list.show_conversations(self._desk.store.all(), self.conversation)
-
-    def _refresh(self, conversation: int) -> None:
-        """Show in the list what became of a conversation; one that is deleted meanwhile is not in it."""
-        with contextlib.suppress(UserError):
-            self.list.put(self._desk.store.get(conversation), self.conversation)
-
-    def _rename(self, conversation: int, title: str) -> None:
-        self._desk.store.change(conversation, title=title)
-        self._refresh(conversation)
-
-    def _act_on_conversation(self, conversation: int, action: str) -> None:
-        stored = self._desk.store.get(conversation)
-        if action in ("pin", "unpin"):
-            self._desk.store.change(conversation, pinned=action == "pin")
-            self._refresh(conversation)
-        elif action == "branch" and stored.leaf is not None:
-            self.branch(stored.leaf)
-        elif action == "markdown":
-            self.transfer.ask_to_export(conversation, stored.title, "markdown")
-        elif action == "json":
-            self.transfer.ask_to_export(conversation, stored.title, "json")
-
-    def _on_imported(self, conversations: tuple[int, ...]) -> None:
-        self._fill_list()
-        if conversations:
-            self.open_conversation(conversations[0])
-
-    def _show_manner(self) -> None:
-        manner = self.talk.manner
-        self.inspector.show_settings(manner.system_prompt, manner.sampling)
-
-    def _set_system_prompt(self, text: str) -> None:
-        self.talk.change(dataclasses.replace(self.talk.manner, system_prompt=text))
-
-    def _set_sampling(self, sampling: Sampling) -> None:
-        self.talk.change(dataclasses.replace(self.talk.manner, sampling=sampling))
-
-    def _on_settings(self) -> None:
-        settings = self._desk.settings
-        self.composer.set_send_key(settings.send_key)
-        defaults = Manner.of_settings(settings)
-        if self.conversation is None and defaults != self._defaults:
-            self._defaults = defaults
-            self.talk.change(defaults)
-            self._show_manner()
-
     def _connect(self) -> None:
-        self._desk.settings_changed.connect(self._on_settings)
         self.loading.changed.connect(self._say_what_works)
         self.list.chosen.connect(self.open_conversation)
         self.list.view.activated.connect(lambda _index: self.composer.setFocus())
         self.list.view.clicked.connect(lambda _index: self.composer.setFocus())
         self.list.wanted.connect(self.new_conversation)
-        self.list.renamed.connect(self._rename)
-        self.list.deleted.connect(self.delete_conversation)
-        self.list.acted.connect(self._act_on_conversation)
         self.list.found.connect(self.open_conversation)
         self.list.left.connect(self.composer.setFocus)
-        self.list.search.textChanged.connect(self.search.look_for)
-        self.search.answered.connect(self.list.show_found)
-        self.transfer.imported.connect(self._on_imported)
+        self.shelf.opened.connect(self.open_conversation)
+        self.shelf.branched.connect(self.branch)
+        self.shelf.emptied.connect(self.new_conversation)
         self.talk.shown.connect(self._on_shown)
-        self.talk.stored.connect(self._refresh)
         self.talk.answering_changed.connect(self._on_answering)
         self.header.panel_toggled.connect(self._show_panel)
         self.welcome.suggested.connect(self.send)
         self.transcript.wanted.connect(self._act_on)
         self.transcript.chosen.connect(self.talk.choose)
         self.transcript.edited.connect(self.talk.edit)
+        self.transcript.edited.connect(lambda *_: self.composer.setFocus())
         self.composer.send.connect(self.send)
         self.composer.stop.connect(self.stop)
-        self.inspector.system_prompt_changed.connect(self._set_system_prompt)
-        self.inspector.sampling_changed.connect(self._set_sampling)

@@ -84,6 +84,7 @@ class Search(QObject):
     def _on_ended(self, job: Job, rows: list[MessageFound], ending: object) -> None:
         if job is self._job:
             self._job = None
-            self.answered.emit(rows)
             if isinstance(ending, Failed):
                 self._desk.notices.error(ending)
+            else:
+                self.answered.emit(rows)

@@ -13,8 +13,10 @@ from PySide6.QtWidgets import QScrollArea, QWidget
 from gui import theme
 from gui.chat.buttons import IconButton
 from gui.chat.column import Column, Entry, Work
-from gui.chat.message_view import BLEED, AnswerView, MessageView, UserView
+from gui.chat.context_line import LineAbove
+from gui.chat.message_view import BLEED, AnswerView, MessageView
 from gui.chat.prose_view import guess_height
+from gui.chat.user_view import UserView
 from gui.text import tr
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Transcript(QScrollArea):
         self._arranging = False
         self._fitted_width = 0
         self._content = QWidget()
+        self._line = LineAbove(self._content, self._column, self._reshape)
         self._content.setAccessibleName(tr("Messages"))
         self.setWidget(self._content)
         self.setAccessibleName(tr("Conversation"))
@@ -76,6 +79,7 @@ class Transcript(QScrollArea):
         """Show no message."""
         for record in self._records.values():
             record.entry.drop()
+        self._line.remove()
         self._records.clear()
         self._column.entries.clear()
         self._follow = True
@@ -90,6 +94,7 @@ class Transcript(QScrollArea):
 
     def go_to(self, messages: Sequence[Message]) -> None:
         """Show another branch; what it shares with the one before stays where it is."""
+        self._line.remove()
         shared = 0
         for old, new in zip(self._records, messages, strict=False):
             if old != new.id:
@@ -134,6 +139,17 @@ class Transcript(QScrollArea):
         """Show another message at the end, and go there."""
         self._append_record(message)
         self._go_to_end()
+
+    def set_left_out(self, count: int, *, summarised: bool, summary: str) -> None:
+        """Draw a line below the oldest `count` messages, which the model reads no longer, or only a summary of."""
+        if self._line.show(count if count < len(self._records) else 0, summarised=summarised, summary=summary):
+            self._arrange()
+
+    def set_preparing(self, message_id: int, what: str, done: float, total: float | None) -> None:
+        """Say in an answer that is still empty what comes before it is written."""
+        view = self._view(message_id)
+        if isinstance(view, AnswerView):
+            view.set_preparing(what, done, total)
 
     def set_reading(self, message_id: int, done: int, total: int) -> None:
         """Say in an answer that is still empty how much of the prompt has been read."""

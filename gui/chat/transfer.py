@@ -34,7 +34,7 @@ class Transfer(QObject):
 
     def ask_to_export(self, conversation: int, title: str, form: Form) -> None:
         """Let the person say where a conversation goes, and write it there."""
-        name = _NOT_IN_NAMES.sub(" ", title).strip(" .")[:60] or tr("Conversation")
+        name = " ".join(_NOT_IN_NAMES.sub(" ", title).split()).strip(" .")[:60] or tr("Conversation")
         kind = tr("Markdown (*.md)") if form == "markdown" else tr("JSON (*.json)")
         heading = tr("Export the Conversation")
         path, _ = QFileDialog.getSaveFileName(self._page, heading, f"{name}{_SUFFIX[form]}", kind)
@@ -104,6 +104,11 @@ class Transfer(QObject):
         if event.left_out:
             text = " ".join([text, *event.left_out[:3]])
         self._desk.notices.tell(text)
+
+
+def importable(paths: Sequence[str]) -> bool:
+    """Whether this is one file that may hold conversations, going by its name."""
+    return len(paths) == 1 and Path(paths[0]).suffix.lower() in (".json", ".zip") and Path(paths[0]).is_file()
 
 
 def _show(path: Path) -> None:

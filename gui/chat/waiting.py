@@ -41,6 +41,15 @@ class Waiting(QWidget):
         """The height of one line of text."""
         return QSize(200, 22)
 
+    def show_preparing(self, what: str, done: float, total: float | None) -> None:
+        """Show what is done before the prompt is read; `total` None where the end is not known."""
+        self._bar.setRange(0, round(total) if total else 0)
+        self._bar.setValue(round(done))
+        self._label.setText(tr(what))
+        self._bar.show()
+        self._label.show()
+        self._arrange()
+
     def show_reading(self, done: int, total: int) -> None:
         """Show how much of the prompt was read."""
         self._bar.setRange(0, max(1, total))

@@ -39,7 +39,7 @@ class Welcome(QWidget):
         self._get.setProperty("role", "link")
         self._get.clicked.connect(self.model_wanted)
         column = QVBoxLayout(self)
-        column.setContentsMargins(theme.HUGE, theme.HUGE, theme.HUGE, theme.HUGE)
+        column.setContentsMargins(theme.SMALL, theme.HUGE, theme.SMALL, theme.HUGE)
         column.setSpacing(theme.MEDIUM)
         column.addStretch(2)
         centre = Qt.AlignmentFlag.AlignHCenter

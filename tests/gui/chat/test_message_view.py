@@ -16,9 +16,10 @@ from engine.chat.conversations import Message
 from gui import theme as looks
 from gui.chat.column import Work
 from gui.chat.footer import Footer, summary
-from gui.chat.message_view import AnswerView, MessageView, UserView
+from gui.chat.message_view import AnswerView, MessageView
 from gui.chat.prose_view import ProseView
 from gui.chat.reasoning_view import ReasoningView
+from gui.chat.user_view import UserView
 from tests.gui.chat.messages import message
 
 Make = Callable[[Message], MessageView]

@@ -47,7 +47,7 @@ def endless(qtbot: QtBot, chat: ChatPage, tmp_path: Path) -> None:
     folder = make_model(tmp_path / "endless", endless=True)
     chat.load(str(folder))
     qtbot.waitUntil(lambda: chat.loaded is not None, timeout=WAIT)
-    chat._set_sampling(Sampling(temperature=1.0, max_tokens=50_000))
+    chat.manners.set_sampling(Sampling(temperature=1.0, max_tokens=50_000))
 
 
 def button(chat: ChatPage, name: str) -> QToolButton:
@@ -138,7 +138,7 @@ def test_another_conversation_can_be_read_while_one_is_answered(qtbot: QtBot, ch
     first = answered(qtbot, chat)
     endless(qtbot, chat, tmp_path)
     chat.new_conversation()
-    chat._set_sampling(Sampling(temperature=1.0, max_tokens=50_000))
+    chat.manners.set_sampling(Sampling(temperature=1.0, max_tokens=50_000))
     say(qtbot, chat, "Go on and on")
     going = chat.conversation or 0
     exchange = chat.talk.exchanges[going]
@@ -175,7 +175,7 @@ def test_deleting_can_be_undone(qtbot: QtBot, chat: ChatPage, window: MainWindow
 def test_system_prompt_and_sampling_belong_to_the_conversation(qtbot: QtBot, chat: ChatPage) -> None:
     qtbot.mouseClick(button(chat, "Settings of this conversation"), Qt.MouseButton.LeftButton)
     qtbot.keyClicks(chat.inspector.system_prompt, "Be brief.")
-    chat._set_sampling(Sampling(temperature=0.0, max_tokens=7))
+    chat.manners.set_sampling(Sampling(temperature=0.0, max_tokens=7))
     say(qtbot, chat, "What is 47 + 38?")
     first = answered(qtbot, chat)
     assert first.stats is not None
@@ -286,7 +286,7 @@ def test_another_setting_does_not_touch_what_was_set_for_a_new_conversation(
     qtbot.keyClicks(chat.inspector.system_prompt, "Be brief.")
     chat.inspector.flush()
     chat.inspector.form.set_settings(Sampling(temperature=0.0))
-    chat._set_sampling(Sampling(temperature=0.0))
+    chat.manners.set_sampling(Sampling(temperature=0.0))
     window.desk.change_settings(window.desk.settings.model_copy(update={"appearance": "light"}))
     assert chat.inspector.system_prompt.toPlainText() == "Be brief."
     assert chat.talk.manner.sampling.temperature == 0.0
