@@ -25,7 +25,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QMenu, QTextBrowser, QTextEdit, QWidget
 
 from gui import theme
-from gui.chat import rich_text
+from gui.chat import formula_blocks, rich_text, typesetting
 from gui.chat.column import Work
 from gui.chat.segments import Segment
 from gui.chat.text_marks import LINE, Marks
@@ -126,7 +126,7 @@ class ProseView(QuietText):
         self.setLineWrapMode(QTextEdit.LineWrapMode.FixedPixelWidth)
         self.anchorClicked.connect(_open)
         self.highlighted.connect(self._show_target)
-        self._plain = plain
+        self._plain, self._muted = plain, muted
         self._text = ""
         self._shown: tuple[str, theme.Colours] | None = None
         self._width = self._height = 0
@@ -139,15 +139,20 @@ class ProseView(QuietText):
     def fit(self, width: int, _top: int, _bottom: int, work: Work) -> int:
         """Lay out the text for a width."""
         wanted = (self._text, theme.current().colours)
+        if any(typesetting.current().knows(request) for request in self._marks.awaited):
+            self._shown = None
+        elif width != self._width and formula_blocks.widest(self.document()) > min(width, self._width):
+            # Qt asks once how large a formula is.
+            self._shown = None
         if wanted == self._shown and width == self._width:
             return self._height
         if not work.may():
             return self._height or guess_height(self._text)(width)
+        self._width = width
+        self.setLineWrapColumnOrWidth(width)
         if wanted != self._shown:
             self._fill()
             self._shown = wanted
-        self._width = width
-        self.setLineWrapColumnOrWidth(width)
         self._height = ceil(self.document().size().height())
         self._marks.place(self.document(), width)
         self.viewport().update()
@@ -168,8 +173,12 @@ class ProseView(QuietText):
         self.ensurePolished()
         old = self.textCursor()
         anchor, position = old.anchor(), old.position()
-        fill = rich_text.fill_plain if self._plain else rich_text.fill
-        self._marks = fill(self.document(), self._text)
+        if self._plain:
+            self._marks = rich_text.fill_plain(self.document(), self._text)
+        else:
+            colours = theme.current().colours
+            colour = colours.muted if self._muted else colours.text
+            self._marks = rich_text.fill(self.document(), self._text, colour=colour)
         if anchor != position:
             # The text grew at its end: what was selected is where it was.
             end = self.document().characterCount() - 1

@@ -11,6 +11,7 @@ from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QScrollArea, QWidget
 
 from gui import theme
+from gui.chat import typesetting
 from gui.chat.buttons import IconButton
 from gui.chat.column import Column, Entry, Work
 from gui.chat.message_view import BLEED, AnswerView, MessageView, UserView
@@ -67,6 +68,7 @@ class Transcript(QScrollArea):
         self._jump.clicked.connect(self._go_to_end)
         self._jump.hide()
         theme.current().changed.connect(self._restyle)
+        typesetting.current().arrived.connect(self._rest.start)
 
     def clear(self) -> None:
         """Show no message."""

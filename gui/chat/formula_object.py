@@ -1,0 +1,85 @@
+"""Puts typeset formulas into a document's lines, and gives their LaTeX back when they are copied. Reads no Markdown."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPointF, QRectF, QSizeF
+from PySide6.QtGui import (
+    QPainter,
+    QPyTextObject,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+    QTextFormat,
+)
+
+from gui.chat.typesetting import Picture
+
+OBJECT = "\ufffc"
+_TYPE = QTextFormat.ObjectTypes.UserObject.value + 1
+_NUMBER = QTextFormat.Property.UserProperty.value + 1
+_SOURCE, _COLOUR = _NUMBER + 1, _NUMBER + 2
+
+
+class FormulaObject(QPyTextObject):
+    """Draws the formulas of one document."""
+
+    def __init__(self, document: QTextDocument) -> None:
+        super().__init__(document)
+        self._pictures: list[Picture] = []
+        document.documentLayout().registerHandler(_TYPE, self)
+
+    @property
+    def widest(self) -> float:
+        """The width of the widest formula."""
+        return max((picture.width for picture in self._pictures), default=0)
+
+    def picture_of(self, look: QTextFormat) -> Picture | None:
+        """The formula that stands where the text looks so; None for anything else."""
+        return self._pictures[look.intProperty(_NUMBER)] if look.objectType() == _TYPE else None
+
+    def clear(self) -> None:
+        """Forget the formulas, before the document is filled anew."""
+        self._pictures.clear()
+
+    def insert(self, cursor: QTextCursor, picture: Picture, source: str, look: QTextCharFormat, colour: str) -> None:
+        """Put a formula in the place of what is selected."""
+        mine = QTextCharFormat(look)
+        mine.setObjectType(_TYPE)
+        mine.setProperty(_NUMBER, len(self._pictures))
+        mine.setProperty(_SOURCE, source)
+        mine.setProperty(_COLOUR, colour)
+        # Qt puts the middle of an object on the line the text stands on, and offers no other place for a formula.
+        mine.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignMiddle)
+        self._pictures.append(picture)
+        cursor.insertText(OBJECT, mine)
+
+    def intrinsicSize(self, document: QTextDocument, _position: int, look: QTextFormat) -> QSizeF:  # noqa: N802
+        """As far up as down, so that the middle is the formula's base line; no wider than the document."""
+        picture = self._pictures[look.intProperty(_NUMBER)]
+        scale = _scale(document, picture)
+        return QSizeF(picture.width, 2 * max(picture.ascent, picture.descent)) * scale
+
+    def drawObject(  # noqa: N802
+        self, painter: QPainter, rect: QRectF, document: QTextDocument, _position: int, look: QTextFormat
+    ) -> None:
+        """Draw it on whole dots, where it is sharp."""
+        picture = self._pictures[look.intProperty(_NUMBER)]
+        scale, ratio = _scale(document, picture), painter.device().devicePixelRatioF()
+        image = picture.image(str(look.property(_COLOUR)), ratio)
+        at = QPointF(rect.left(), rect.center().y() - picture.ascent * scale)
+        at = QPointF(round(at.x() * ratio) / ratio, round(at.y() * ratio) / ratio)
+        if scale == 1:
+            painter.drawImage(at, image)
+        else:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawImage(QRectF(at, image.deviceIndependentSize() * scale), image)
+
+
+def source_of(look: QTextCharFormat) -> str:
+    """How a formula was written; "" for anything else."""
+    return str(look.property(_SOURCE)) if look.objectType() == _TYPE else ""
+
+
+def _scale(document: QTextDocument, picture: Picture) -> float:
+    room = document.textWidth()
+    return min(1.0, room / picture.width) if room > 0 else 1.0
