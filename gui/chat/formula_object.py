@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRectF, QSizeF
 from PySide6.QtGui import (
+    QFontMetrics,
     QPainter,
     QPyTextObject,
     QTextCharFormat,
@@ -48,16 +49,17 @@ class FormulaObject(QPyTextObject):
         mine.setProperty(_NUMBER, len(self._pictures))
         mine.setProperty(_SOURCE, source)
         mine.setProperty(_COLOUR, colour)
-        # Qt puts the middle of an object on the line the text stands on, and offers no other place for a formula.
+        # Of Qt's places for an object, the one that leaves room below the line that letters stand on.
         mine.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignMiddle)
         self._pictures.append(picture)
         cursor.insertText(OBJECT, mine)
 
     def intrinsicSize(self, document: QTextDocument, _position: int, look: QTextFormat) -> QSizeF:  # noqa: N802
-        """As far up as down, so that the middle is the formula's base line; no wider than the document."""
+        """High enough that the place of the base line, which Qt chooses, is that of the formula."""
         picture = self._pictures[look.intProperty(_NUMBER)]
-        scale = _scale(document, picture)
-        return QSizeF(picture.width, 2 * max(picture.ascent, picture.descent)) * scale
+        scale, lift = _scale(document, picture), _lift(look)
+        height = max(2 * picture.ascent * scale - lift, 2 * picture.descent * scale + lift)
+        return QSizeF(picture.width * scale, height)
 
     def drawObject(  # noqa: N802
         self, painter: QPainter, rect: QRectF, document: QTextDocument, _position: int, look: QTextFormat
@@ -66,7 +68,7 @@ class FormulaObject(QPyTextObject):
         picture = self._pictures[look.intProperty(_NUMBER)]
         scale, ratio = _scale(document, picture), painter.device().devicePixelRatioF()
         image = picture.image(str(look.property(_COLOUR)), ratio)
-        at = QPointF(rect.left(), rect.center().y() - picture.ascent * scale)
+        at = QPointF(rect.left(), rect.center().y() + _lift(look) / 2 - picture.ascent * scale)
         at = QPointF(round(at.x() * ratio) / ratio, round(at.y() * ratio) / ratio)
         if scale == 1:
             painter.drawImage(at, image)
@@ -78,6 +80,14 @@ class FormulaObject(QPyTextObject):
 def source_of(look: QTextCharFormat) -> str:
     """How a formula was written; "" for anything else."""
     return str(look.property(_SOURCE)) if look.objectType() == _TYPE else ""
+
+
+def _lift(look: QTextFormat) -> float:
+    """Twice the height at which Qt puts an object's middle: a quarter of an x above the line that letters stand on.
+
+    From `QTextDocumentLayout::resizeInlineObject`.
+    """
+    return QFontMetrics(look.toCharFormat().font()).xHeight() / 2
 
 
 def _scale(document: QTextDocument, picture: Picture) -> float:

@@ -292,6 +292,11 @@ def _style_table(table: QTextTable) -> None:
         first.firstCursorPosition().deleteChar()
     for column in range(table.columns()):
         cell = table.cellAt(0, column)
+        if table.rows() > 1:
+            # Qt reads how a column is aligned for its rows alone.
+            aligned = QTextBlockFormat()
+            aligned.setAlignment(table.cellAt(1, column).firstCursorPosition().blockFormat().alignment())
+            cell.firstCursorPosition().mergeBlockFormat(aligned)
         look = cell.format()
         look.setBackground(QColor(colours.code))
         cell.setFormat(look)

@@ -22,6 +22,7 @@ _LONGEST = 2_000  # characters; what is longer stays text
 _DEAREST = 1_500  # letters to lay out; each takes less than a millisecond
 _KEPT = 600  # pictures
 _WIDEST, _TALLEST = 6_000, 3_000
+_ENLARGED = 1.15  # the letters of the formulas' font are smaller than those of the window's
 _PAUSE = 50  # milliseconds between two announcements of pictures
 # What defines commands, names an address, or draws boxes of any size has no place in an answer's formulas.
 _REFUSED = re.compile(r"\\(?:[gex]?def|let|(?:re)?new|provide|Declare|href|url|include|input|rule|style|class|html|css)")
@@ -30,6 +31,8 @@ _DOUBLED = {"math", "mrow", "mfenced", "msqrt", "mtd", "mstyle", "mpadded", "men
 _TAG = re.compile(r"\\tag\*?\s*\{([^{}]*)\}")
 _NAMES = re.compile(r"\\label\s*\{[^{}]*\}|\\(?:nonumber|notag)(?![A-Za-z])")
 _WHOLE = re.compile(r"\\begin\{(equation|displaymath|math)(\*?)\}(.*)\\end\{\1\2\}", re.DOTALL)
+# What ziamath does not know, or would number.
+_NUMBERED = re.compile(r"\\(begin|end)\{(?:align|alignat|flalign|eqnarray|split|gather|gathered|multline)\*?\}(?:\{\d+\})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ def typeset(request: Request, ratio: float = 1.0) -> Picture | None:
         element = ET.fromstring(unescape(tex2mml(_prepared(request.latex), inline=not request.display)))  # noqa: S314
         if not _is_affordable(element):
             return None
-        formula = ziamath.Math(element, size=request.size)
+        formula = ziamath.Math(element, size=request.size * _ENLARGED)
         if any(ord(letter) > 127 and not formula.font.glyphindex(letter) for letter in "".join(element.itertext())):
             return None
         drawing = formula.svgxml()
@@ -115,7 +118,7 @@ def typeset(request: Request, ratio: float = 1.0) -> Picture | None:
 def _prepared(latex: str) -> str:
     """The formula without what only numbers it."""
     whole = _WHOLE.fullmatch(latex.strip())
-    latex = whole[3] if whole else latex
+    latex = _NUMBERED.sub(r"\\\1{align*}", whole[3] if whole else latex)
     return _TAG.sub(r"\\qquad (\\text{\1})", _NAMES.sub("", latex)).strip()
 
 
