@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, QSizeF
+from PySide6.QtCore import QPointF, QRect, QRectF, QSizeF
 from PySide6.QtGui import (
     QFontMetrics,
     QPainter,
@@ -62,12 +62,13 @@ class FormulaObject(QPyTextObject):
         return QSizeF(picture.width * scale, height)
 
     def drawObject(  # noqa: N802
-        self, painter: QPainter, rect: QRectF, document: QTextDocument, _position: int, look: QTextFormat
+        self, painter: QPainter, rect: QRectF | QRect, document: QTextDocument, _position: int, look: QTextFormat
     ) -> None:
         """Draw it on whole dots, where it is sharp."""
         picture = self._pictures[look.intProperty(_NUMBER)]
         scale, ratio = _scale(document, picture), painter.device().devicePixelRatioF()
         image = picture.image(str(look.property(_COLOUR)), ratio)
+        rect = QRectF(rect)
         at = QPointF(rect.left(), rect.center().y() + _lift(look) / 2 - picture.ascent * scale)
         at = QPointF(round(at.x() * ratio) / ratio, round(at.y() * ratio) / ratio)
         if scale == 1:

@@ -100,14 +100,8 @@ def _replace(text: str, found: list[Formula]) -> str:
 
 def _formula_at(text: str, token: re.Match[str], ends: _Ends) -> Formula | None:
     """The formula that begins with this token, if one does."""
-    start = token.start()
     if token["dollars"] == "$":
-        if start and text[start - 1].isascii() and text[start - 1].isalnum():
-            return None
-        match = _INLINE.match(text, start)
-        if match is None or _AMOUNT_AND_WORDS.match(match["latex"]):
-            return None
-        return Formula(match["latex"], match[0], display=False)
+        return _between_dollars(text, token.start())
     if token["dollars"] == "$$":
         close = "$$"
     elif token["open"]:
@@ -117,18 +111,24 @@ def _formula_at(text: str, token: re.Match[str], ends: _Ends) -> Formula | None:
     else:
         return None
     end = ends.of_formula(close, token.end())
-    if end < 0:
+    latex = text[token.end() : max(end, token.end())]
+    # What is no formula is a bracket that Markdown would have taken for a link.
+    if not latex.strip() or (token["open"] and not _MATHEMATICAL.search(latex)):
         return None
-    latex = text[token.end() : end]
     if text.startswith(">") or "\n>" in text:
         latex = _QUOTE.sub("\n", latex)
-    source = text[start : end + len(close)]
-    if not latex.strip() or (token["open"] and not _MATHEMATICAL.search(latex)):
-        # What is no formula is a bracket that Markdown would have taken for a link.
-        return None
     if token["name"]:
-        latex = f"\\begin{{{token['name']}}}{latex}{close}"
-    return Formula(latex.strip(), source, display=token[0] != "\\(")
+        latex = f"{token[0]}{latex}{close}"
+    return Formula(latex.strip(), text[token.start() : end + len(close)], display=token[0] != "\\(")
+
+
+def _between_dollars(text: str, start: int) -> Formula | None:
+    if start and text[start - 1].isascii() and text[start - 1].isalnum():
+        return None
+    match = _INLINE.match(text, start)
+    if match is None or _AMOUNT_AND_WORDS.match(match["latex"]):
+        return None
+    return Formula(match["latex"], match[0], display=False)
 
 
 class _Ends:

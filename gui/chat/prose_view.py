@@ -148,8 +148,9 @@ class ProseView(QuietText):
             return self._height
         if not work.may():
             return self._height or guess_height(self._text)(width)
-        self._width = width
-        self.setLineWrapColumnOrWidth(width)
+        if width != self._width:
+            self._width = width
+            self.setLineWrapColumnOrWidth(width)
         if wanted != self._shown:
             self._fill()
             self._shown = wanted
@@ -179,6 +180,7 @@ class ProseView(QuietText):
             colours = theme.current().colours
             colour = colours.muted if self._muted else colours.text
             self._marks = rich_text.fill(self.document(), self._text, colour=colour)
+            self._describe()
         if anchor != position:
             # The text grew at its end: what was selected is where it was.
             end = self.document().characterCount() - 1
@@ -186,6 +188,16 @@ class ProseView(QuietText):
             cursor.setPosition(min(anchor, end))
             cursor.setPosition(min(position, end), QTextCursor.MoveMode.KeepAnchor)
             self.setTextCursor(cursor)
+
+    def _describe(self) -> None:
+        """Say what a picture cannot: the text with its formulas as they were written."""
+        words = ""
+        if formula_blocks.widest(self.document()):
+            whole = QTextCursor(self.document())
+            whole.select(QTextCursor.SelectionType.Document)
+            words = rich_text.selected_text(whole)
+        if words or self.accessibleDescription():
+            self.setAccessibleDescription(words)
 
     def _show_target(self, url: QUrl) -> None:
         self.viewport().setToolTip(f"<qt>{escape(url.toDisplayString())}</qt>" if not url.isEmpty() else "")

@@ -274,8 +274,12 @@ def _read_prose(state: _State, line: str, end: str, first: bool) -> None:
 
 def _is_border(state: _State, line: str) -> bool:
     """Whether prose may be cut before this line without changing how it reads."""
-    if state.length < _SOFT_LIMIT or line[0].isspace():
+    if state.length < _SOFT_LIMIT:
+        return False
+    if state.length >= 2 * _HARD_LIMIT:
+        return True
+    if line[0].isspace():
         return False
     if state.after_blank or is_list_item(line) or (state.table_head and not is_table_rule(line)):
         return True
-    return state.length >= _HARD_LIMIT and line[0] not in "|>"
+    return state.length >= _HARD_LIMIT and line[0] != "|"

@@ -1,38 +1,30 @@
-"""Typesets formulas on a thread of its own and keeps their pictures. Knows ziamath, and no document.
-
-ziamath is imported there and at the first need: a formula takes it some ten milliseconds.
-"""
+"""Has formulas typeset by a process of its own and keeps their pictures. Knows no LaTeX and no document."""
 
 from __future__ import annotations
 
-import re
-from collections import OrderedDict
+import atexit
+import dataclasses
+import json
+import logging
+import sys
+from collections import OrderedDict, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QCoreApplication, QObject, QPointF, QRectF, Qt, QThread, QThreadPool, QTimer, Signal
-from PySide6.QtGui import QColor, QGuiApplication, QImage, QPainter
+from PySide6.QtCore import QByteArray, QCoreApplication, QObject, QProcess, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtSvg import QSvgRenderer
 from shiboken6 import isValid
 
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+import gui
 
-_LONGEST = 2_000  # characters; what is longer stays text
-_DEAREST = 1_500  # letters to lay out; each takes less than a millisecond
 _KEPT = 600  # pictures
-_WIDEST, _TALLEST = 6_000, 3_000
-_ENLARGED = 1.15  # the letters of the formulas' font are smaller than those of the window's
+_WAITING = 2_000  # formulas that may wait for theirs
 _PAUSE = 50  # milliseconds between two announcements of pictures
-# What defines commands, names an address, or draws boxes of any size has no place in an answer's formulas.
-_REFUSED = re.compile(r"\\(?:[gex]?def|let|(?:re)?new|provide|Declare|href|url|include|input|rule|style|class|html|css)")
-_SHAPES = {"svg", "g", "path", "rect", "line"}
-_DOUBLED = {"math", "mrow", "mfenced", "msqrt", "mtd", "mstyle", "mpadded", "menclose", "merror"}
-_TAG = re.compile(r"\\tag\*?\s*\{([^{}]*)\}")
-_NAMES = re.compile(r"\\label\s*\{[^{}]*\}|\\(?:nonumber|notag)(?![A-Za-z])")
-_WHOLE = re.compile(r"\\begin\{(equation|displaymath|math)(\*?)\}(.*)\\end\{\1\2\}", re.DOTALL)
-# What ziamath does not know, or would number.
-_NUMBERED = re.compile(r"\\(begin|end)\{(?:align|alignat|flalign|eqnarray|split|gather|gathered|multline)\*?\}(?:\{\d+\})?")
+_LIMIT, _FIRST_LIMIT = 3_000, 20_000  # milliseconds a formula may take; the first one with the start of the process
+_IDLE = 120_000  # milliseconds without a formula after which the process ends
+_DEATHS = 3  # of the process in a row, after which it is not started again
+_PROGRAM = ["-W", "ignore", "-m", "gui.chat.formula_setter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,109 +39,50 @@ class Request:
 class Picture:
     """A typeset formula: its width, and how far it reaches above and below the line the text stands on, in pixels."""
 
-    def __init__(self, svg: bytes, width: float, ascent: float, descent: float, ratio: float) -> None:
-        """Drawn at once for a screen of `ratio` pixels a pixel."""
+    def __init__(self, svg: str, width: float, ascent: float, descent: float) -> None:
         self.width, self.ascent, self.descent = width, ascent, descent
         self._svg = svg
-        self._mask = self._drawn(ratio)
-        self._tinted: QImage | None = None
-        self._colour = ""
+        self._drawn: tuple[str, float, QImage] | None = None
 
     def image(self, colour: str, ratio: float) -> QImage:
-        """The formula in a colour, with `ratio` dots a pixel."""
-        if self._mask.devicePixelRatio() != ratio:
-            self._mask, self._tinted = self._drawn(ratio), None
-        if self._tinted is None or self._colour != colour:
-            self._tinted, self._colour = self._mask.copy(), colour
-            painter = QPainter(self._tinted)
-            painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceIn)
-            painter.fillRect(QRectF(0, 0, self.width + 1, self.ascent + self.descent + 1), QColor(colour))
-            painter.end()
-        return self._tinted
+        """The formula in a colour, with `ratio` dots a pixel; drawn at the first need."""
+        if self._drawn is None or self._drawn[:2] != (colour, ratio):
+            self._drawn = (colour, ratio, self._draw(colour, ratio))
+        return self._drawn[2]
 
-    def _drawn(self, ratio: float) -> QImage:
-        height = self.ascent + self.descent
-        image = QImage(
-            max(1, round(self.width * ratio)), max(1, round(height * ratio)), QImage.Format.Format_ARGB32_Premultiplied
-        )
-        image.setDevicePixelRatio(ratio)
+    def _draw(self, colour: str, ratio: float) -> QImage:
+        width, height = round(self.width * ratio), round((self.ascent + self.descent) * ratio)
+        image = QImage(max(1, width), max(1, height), QImage.Format.Format_ARGB32_Premultiplied)
         image.fill(Qt.GlobalColor.transparent)
         painter = QPainter(image)
-        QSvgRenderer(QByteArray(self._svg)).render(painter, QRectF(QPointF(), image.deviceIndependentSize()))
+        QSvgRenderer(QByteArray(self._svg.encode())).render(painter, QRectF(image.rect()))
+        painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceIn)
+        painter.fillRect(image.rect(), QColor(colour))
         painter.end()
+        image.setDevicePixelRatio(ratio)
         return image
-
-
-def typeset(request: Request, ratio: float = 1.0) -> Picture | None:
-    """The formula's picture; None where it cannot be read, or is too large.
-
-    The time is bounded: ziamath lays out each row twice, so its cost doubles with each level of depth.
-    """
-    import ziafont
-    import ziamath
-    from ziamath.escapes import unescape
-    from ziamath.tex import tex2mml
-
-    if len(request.latex) > _LONGEST or _REFUSED.search(request.latex):
-        return None
-    ziafont.config.svg2 = False
-    ziafont.config.precision = 3
-    import xml.etree.ElementTree as ET
-
-    try:
-        element = ET.fromstring(unescape(tex2mml(_prepared(request.latex), inline=not request.display)))  # noqa: S314
-        if not _is_affordable(element):
-            return None
-        formula = ziamath.Math(element, size=request.size * _ENLARGED)
-        if any(ord(letter) > 127 and not formula.font.glyphindex(letter) for letter in "".join(element.itertext())):
-            return None
-        drawing = formula.svgxml()
-    except Exception:  # noqa: BLE001
-        # Whatever a model wrote that ziamath stumbles over stays as it was written.
-        return None
-    if any(shape.tag not in _SHAPES for shape in drawing.iter()):
-        return None
-    left, top, width, height = (float(number) for number in drawing.attrib["viewBox"].split())
-    if not (0 < width <= _WIDEST and 0 < height <= _TALLEST):
-        return None
-    return Picture(ET.tostring(drawing), width, -top, height + top, ratio)
-
-
-def _prepared(latex: str) -> str:
-    """The formula without what only numbers it."""
-    whole = _WHOLE.fullmatch(latex.strip())
-    latex = _NUMBERED.sub(r"\\\1{align*}", whole[3] if whole else latex)
-    return _TAG.sub(r"\\qquad (\\text{\1})", _NAMES.sub("", latex)).strip()
-
-
-def _is_affordable(element: Element) -> bool:
-    waiting, cost = [(element, 1)], 0
-    while waiting and cost <= _DEAREST:
-        each, factor = waiting.pop()
-        if each.tag.rpartition("}")[2] in _DOUBLED:
-            factor *= 2
-        children = list(each)
-        cost += 0 if children else factor + len(each.text or "") // 4
-        waiting += [(child, factor) for child in children]
-    return cost <= _DEAREST
 
 
 class Typesetter(QObject):
     """Has formulas typeset, one after the other, and keeps the pictures last used."""
 
     arrived = Signal()  # there are new pictures
-    _done = Signal(object, object)
 
     def __init__(self, parent: QObject | None) -> None:
         super().__init__(parent)
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(1)
-        self._pool.setThreadPriority(QThread.Priority.LowPriority)
         self._pictures: OrderedDict[Request, Picture | None] = OrderedDict()
-        self._waiting: set[Request] = set()
-        self._timer = QTimer(self, singleShot=True, interval=_PAUSE)
-        self._timer.timeout.connect(self.arrived)
-        self._done.connect(self._keep)
+        self._waiting: deque[Request] = deque()
+        self._asked: Request | None = None
+        self._process: QProcess | None = None
+        self._deaths, self._is_broken = 0, False
+        self._announcing = QTimer(self, singleShot=True, interval=_PAUSE)
+        self._announcing.timeout.connect(self.arrived)
+        self._limit = QTimer(self, singleShot=True)
+        self._limit.timeout.connect(self._give_up)
+        self._idle = QTimer(self, singleShot=True, interval=_IDLE)
+        self._idle.timeout.connect(self.stop)
+        # Before Qt goes, which would complain about a process that runs.
+        atexit.register(self.stop)
 
     def knows(self, request: Request) -> bool:
         """Whether it was typeset, or found not to be readable."""
@@ -160,25 +93,92 @@ class Typesetter(QObject):
         if request in self._pictures:
             self._pictures.move_to_end(request)
             return self._pictures[request]
-        if request not in self._waiting:
-            self._waiting.add(request)
-            screen = QGuiApplication.primaryScreen()
-            ratio = screen.devicePixelRatio() if screen is not None else 1.0
-            self._pool.start(lambda: self._work(request, ratio))
+        if request != self._asked and request not in self._waiting and not self._is_broken:
+            self._waiting.append(request)
+            if len(self._waiting) > _WAITING:
+                # The one that waited longest is out of view by now, and asked for again when it comes back.
+                self._waiting.popleft()
+            self._next()
         return None
 
-    def _work(self, request: Request, ratio: float) -> None:
-        picture = typeset(request, ratio)
-        if isValid(self):
-            self._done.emit(request, picture)
+    def stop(self) -> None:
+        """End the process; it starts again at the next need."""
+        if not isValid(self):
+            return
+        self._limit.stop()
+        process, self._process = self._process, None
+        if process is not None:
+            process.blockSignals(True)
+            process.kill()
+            process.waitForFinished()
+            process.deleteLater()
+        if self._asked is not None:
+            self._waiting.appendleft(self._asked)
+            self._asked = None
 
-    def _keep(self, request: Request, picture: Picture | None) -> None:
-        self._waiting.discard(request)
+    def _next(self) -> None:
+        if self._asked is not None or not self._waiting:
+            return
+        self._idle.start()
+        limit = _LIMIT
+        if self._process is None:
+            self._process, limit = self._start(), _FIRST_LIMIT
+        self._asked = self._waiting.popleft()
+        self._limit.start(limit)
+        self._process.write(json.dumps(dataclasses.asdict(self._asked)).encode() + b"\n")
+
+    def _start(self) -> QProcess:
+        process = QProcess(self)
+        # From there `-m` finds our own package first.
+        process.setWorkingDirectory(str(Path(gui.__path__[0]).parent))
+        process.setStandardErrorFile(QProcess.nullDevice())
+        process.readyReadStandardOutput.connect(self._read)
+        process.finished.connect(self._died)
+        process.errorOccurred.connect(self._failed)
+        process.start(sys.executable, _PROGRAM)
+        return process
+
+    def _read(self) -> None:
+        while self._process is not None and self._process.canReadLine():
+            self._deaths = 0
+            drawing = json.loads(self._process.readLine().toStdString())
+            self._keep(Picture(*drawing) if drawing else None)
+            self._next()
+
+    def _keep(self, picture: Picture | None) -> None:
+        self._limit.stop()
+        request, self._asked = self._asked, None
+        if request is None:
+            return
         self._pictures[request] = picture
         if len(self._pictures) > _KEPT:
             self._pictures.popitem(last=False)
-        if not self._timer.isActive():
-            self._timer.start()
+        if not self._announcing.isActive():
+            self._announcing.start()
+
+    def _give_up(self) -> None:
+        """Leave a formula as it was written that took too long, or took the process with it."""
+        self._keep(None)
+        self.stop()
+        self._next()
+
+    def _died(self) -> None:
+        self._deaths += 1
+        if self._deaths < _DEATHS:
+            self._give_up()
+        else:
+            self._stay_without("it ended three times without an answer")
+
+    def _failed(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart and self._process is not None:
+            self._stay_without(self._process.errorString())
+
+    def _stay_without(self, reason: str) -> None:
+        logging.getLogger(__name__).warning("formulas stay as they were written: %s", reason)
+        self._is_broken = True
+        self._waiting.clear()
+        self._keep(None)
+        self.stop()
 
 
 _typesetter: list[Typesetter] = []
