@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# Qt keeps the first two of these code points, which are no characters, for itself: no text may bring any along.
-_FOREIGN = re.compile("[\ufdd0-\ufdef]")
+# Code points that are no characters, and which no harmless text brings along.
 MARK = "\ufdd2"
 _DIGITS = "\ufde0\ufde1\ufde2\ufde3\ufde4\ufde5\ufde6\ufde7\ufde8\ufde9\ufdea\ufdeb\ufdec\ufded\ufdee\ufdef"
 _MARKS = re.compile(f"{MARK}([{_DIGITS}]{{3}})")
@@ -44,12 +43,10 @@ class Formula:
 
 
 def extract(markdown: str) -> tuple[str, list[Formula]]:
-    """The text with a mark in each formula's place, and the formulas by the number of their mark.
+    """The text, a harmless one, with a mark in each formula's place, and the formulas by the number of their mark.
 
     A formula whose end was not written yet is text, as is what stands in code.
     """
-    if _FOREIGN.search(markdown):
-        markdown = _FOREIGN.sub("\ufffd", markdown)
     if "$" not in markdown and "\\" not in markdown:
         return markdown, []
     found: list[Formula] = []

@@ -200,7 +200,13 @@ class ProseView(QuietText):
             self.setAccessibleDescription(words)
 
     def _show_target(self, url: QUrl) -> None:
-        self.viewport().setToolTip(f"<qt>{escape(url.toDisplayString())}</qt>" if not url.isEmpty() else "")
+        self.viewport().setToolTip(f"<qt>{escape(_spelled(url))}</qt>" if not url.isEmpty() else "")
+
+
+def _spelled(url: QUrl) -> str:
+    """An address in letters that stay in their order and are what they look like."""
+    shown = url.toDisplayString()
+    return shown if shown.isprintable() else url.toString(QUrl.ComponentFormattingOption.FullyEncoded)
 
 
 def _open(url: QUrl) -> None:

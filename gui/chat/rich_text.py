@@ -26,7 +26,7 @@ from PySide6.QtGui import (
 )
 
 from gui import theme
-from gui.chat import formula_blocks
+from gui.chat import formula_blocks, harmless
 from gui.chat.formula_object import OBJECT, source_of
 from gui.chat.formulas import Formula, extract, restore
 from gui.chat.text_marks import LINE, QUOTE_INDENT, Marks
@@ -45,9 +45,10 @@ _AT_LEAST = QTextBlockFormat.LineHeightTypes.MinimumHeight.value
 _ROOM_ABOVE, _ROOM_BELOW = 19, 8  # what a formula may take of its line and of the space between two
 _SCHEMES = ("http", "https", "mailto")
 _BREAK = "\u2028"
+_BREAK_IN_SPACES, _ASTRAL = re.compile(f" {_BREAK} "), re.compile("[\U00010000-\U0010ffff]")
 _RULE_OR_HEADING = r"\s*(?:#{1,6}\s|[-=*_]{2,}\s*\Z|`{3}|~{3})"
 # A line that may be joined with the one before: not blank, no list item, quote, table, rule, heading, indented code.
-_GOES_ON = re.compile(rf"(?!{_RULE_OR_HEADING})(?!\s*(?:>|[-*+]\s|\d{{1,9}}[.)]\s))(?!.*\|)(?! {{4}}|\t)\s*\S")
+_GOES_ON = re.compile(rf"(?!{_RULE_OR_HEADING})(?!\s*(?:>|(?:[-*+]|\d{{1,9}}[.)])(?:\s|\Z)))(?!.*\|)(?! {{4}}|\t)\s*\S")
 _IS_TEXT = re.compile(rf"(?!{_RULE_OR_HEADING})(?!.*\|)(?! {{4}}|\t)\s*\S")
 _QUOTE_MARKS = re.compile(r"(?:\s*>\s?)*")
 _Property = QTextFormat.Property
@@ -70,7 +71,7 @@ def fill(document: QTextDocument, markdown: str, *, colour: str = "") -> Marks:
     `colour` is that of the text, for the formulas.
     """
     marks = Marks()
-    markdown, formulas = extract(markdown)
+    markdown, formulas = extract(harmless.markdown(markdown))
     document.setLayoutEnabled(False)
     document.setMarkdown(_with_breaks(markdown), _FEATURES)
     document.setIndentWidth(theme.HUGE)
@@ -106,7 +107,7 @@ def fill_plain(document: QTextDocument, text: str) -> Marks:
     layout = QTextBlockFormat()
     layout.setLineHeight(LINE, _FIXED)
     cursor.setBlockFormat(layout)
-    cursor.insertText(text)
+    cursor.insertText(harmless.plain(text))
     document.setLayoutEnabled(True)
     return Marks()
 
@@ -157,13 +158,15 @@ def _with_breaks(markdown: str) -> str:
 
 def _mend_breaks(document: QTextDocument, cursor: QTextCursor) -> None:
     """Take away the spaces that stand around a break for the Markdown reader."""
-    found = document.find(_BREAK)
-    while not found.isNull():
-        cursor.setPosition(found.selectionStart() - 1)
-        cursor.setPosition(found.selectionEnd() + 1, QTextCursor.MoveMode.KeepAnchor)
-        if cursor.selectedText() == f" {_BREAK} ":
-            cursor.insertText(_BREAK, cursor.charFormat())
-        found = document.find(_BREAK, cursor)
+    block = document.begin()
+    while block.isValid():
+        text = block.text()
+        if _BREAK in text:
+            # Qt counts in units of UTF-16.
+            for spaces in reversed(list(_BREAK_IN_SPACES.finditer(_ASTRAL.sub("xx", text)))):
+                _select(cursor, block.position() + spaces.start(), 3)
+                cursor.insertText(_BREAK, cursor.charFormat())
+        block = block.next()
 
 
 def _replace_images(document: QTextDocument, cursor: QTextCursor) -> None:

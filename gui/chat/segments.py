@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gui.chat.line_rules import (
+    MOST_TAGS,
     Fence,
     dedented,
     is_list_item,
@@ -24,6 +25,7 @@ Kind = Literal["prose", "code", "reasoning"]
 
 # Prose is cut at a block border beyond the first length, and beyond the second wherever a line ends.
 _SOFT_LIMIT, _HARD_LIMIT = 2_000, 8_000
+_MOST = 2_000  # segments; beyond them, marks and tags are ordinary text, and so they are beyond so many tags in a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +158,19 @@ class Splitter:
 
     def _read(self, state: _State, line: str, whole: bool) -> None:
         """Advance over one line; `whole` says that its end was seen."""
-        end, rest, first = "\n" if whole else "", line, True
+        end, rest, first, met = "\n" if whole else "", line, True, 0
+        full = len(self._settled) + len(state.settled) >= _MOST
         while True:
             if state.kind == "code":
                 _read_code(state, rest, end)
                 return
             if state.kind == "reasoning":
                 after = _read_reasoning(state, rest, end)
-            elif _open_code(state, rest):
+            elif not full and _open_code(state, rest):
                 return
             else:
-                after = self._read_tag(state, rest, whole) if self._tags else None
+                after = self._read_tag(state, rest, whole) if self._tags and not full and met < MOST_TAGS else None
+                met += 1
                 if after is None:
                     _read_prose(state, rest, end, first)
             if after is None:
@@ -180,8 +184,8 @@ class Splitter:
     def _read_tag(self, state: _State, line: str, whole: bool) -> str | None:
         """Act on the first tag of the line that is one; what stands after it, or None where there is no such tag."""
         for tag in tags(line):
-            before, after, name = line[: tag.start()], line[tag.end() :], tag[2]
-            alone = not before.strip()
+            name = tag[2]
+            alone = not line[: tag.start()].strip()
             if tag[1]:
                 if name == "answer" and state.in_answer:
                     state.in_answer = False
@@ -189,18 +193,18 @@ class Splitter:
                     self._close_all(state)
                 else:
                     continue
-            elif alone or f"</{name}>" in after or (whole and not after.strip()):
+            elif alone or line.find(f"</{name}>", tag.end()) >= 0 or (whole and not line[tag.end() :].strip()):
                 state.in_answer = state.in_answer or name == "answer"
             else:
                 # In the middle of a line a tag is more often spoken of than used, unless it is closed there.
                 continue
             state.seen_tag = True
             if not alone:
-                state.add(before)
+                state.add(line[: tag.start()])
             if not tag[1] and name != "answer":
                 state.settle()
                 state.kind, state.tag = "reasoning", name
-            return after
+            return line[tag.end() :]
         return None
 
     def _close_all(self, state: _State) -> None:

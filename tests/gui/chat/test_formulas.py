@@ -77,12 +77,6 @@ def test_marks_stand_for_formulas_and_give_them_back() -> None:
     assert restore(marked, formulas) == text
 
 
-def test_no_text_brings_marks_along() -> None:
-    marked, formulas = extract("\ufdd0\ufdd1\ufdd2\ufde0\ufde0\ufde0 $x$")
-    assert len(formulas) == 1
-    assert marked.startswith("\ufffd" * 6 + " " + MARK)
-
-
 symbols = "$ $$ \\( \\) \\[ \\] ` `` \\ > x 5 | { } \\$ \\begin{align} \\end{align}".split()
 pieces = st.sampled_from([*symbols, " ", "\n", "\n\n", "a b"])
 
