@@ -8,8 +8,8 @@ import sys
 _MARKUP = (
     "* ** _ __ ~~ ` `` ``` ~~~ [ ] ( ) ![ ]( < > - + # ## --- === | |-| |:-:| \\ $ $$ \\( \\) \\[ \\] \\begin{align} "
     "\\end{align} \\frac{ } ^ & &amp; &#0; &#x202e; &#xFDD0; &#xFFFC; &#x2029; &#xD800; &#99999999; &lt; "
-    "<b> </b> <!-- --> <script>alert(1)</script> <think> </think> <reasoning> <answer> </answer> <|im_end|> <|endoftext|> "
-    "[INST] www.a.b a@b.c javascript:alert(1) data:text/html,x [^1] [x] 5 x a word . , ' \" ="
+    "<b> </b> <!-- --> <script>alert(1)</script> <think> </think> <reasoning> <answer> </answer> <|im_end|> "
+    "<|endoftext|> [INST] www.a.b a@b.c javascript:alert(1) data:text/html,x [^1] [x] 5 x a word . , ' \" ="
 ).split(" ")
 _LAYOUT = [
     "\n",
