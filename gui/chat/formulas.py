@@ -59,6 +59,14 @@ def extract(markdown: str) -> tuple[str, list[Formula]]:
     return "".join(parts), found
 
 
+def is_unfinished(text: str) -> bool:
+    """Whether a text ends within a formula on lines of its own."""
+    paragraph = text[text.rfind("\n\n") + 1 :]
+    if paragraph.count("$$") % 2:
+        return True
+    return any(paragraph.rfind(begin) > paragraph.rfind(end) for begin, end in (("\\[", "\\]"), ("\\begin{", "\\end{")))
+
+
 def number_of(mark: str) -> int:
     """Which formula a mark stands for."""
     number = 0

@@ -16,13 +16,14 @@ from PySide6.QtGui import (
     QFocusEvent,
     QGuiApplication,
     QKeyEvent,
+    QMouseEvent,
     QPainter,
     QPaintEvent,
     QPixmap,
     QTextCursor,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QFrame, QMenu, QTextBrowser, QTextEdit, QWidget
+from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QTextBrowser, QTextEdit, QWidget
 
 from gui import theme
 from gui.chat import formula_blocks, rich_text, typesetting
@@ -33,6 +34,7 @@ from gui.text import tr
 
 _SCROLLING = {Qt.Key.Key_PageUp, Qt.Key.Key_PageDown, Qt.Key.Key_Home, Qt.Key.Key_End}
 _MOVING = {Qt.Key.Key_Up, Qt.Key.Key_Down}
+_EDGE = 12  # pixels kept between the mouse that selects and the edge of the view
 _TAB = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
 
 
@@ -63,6 +65,12 @@ class QuietText(QTextBrowser):
         """Whether something is selected."""
         return self.textCursor().hasSelection()
 
+    def deselect(self) -> None:
+        """Select nothing."""
+        cursor = self.textCursor()
+        cursor.clearSelection()
+        self.setTextCursor(cursor)
+
     def controls(self) -> list[QWidget]:
         """The text itself."""
         return [self]
@@ -70,6 +78,16 @@ class QuietText(QTextBrowser):
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave it to the transcript."""
         event.ignore()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Bring what is being selected into view."""
+        super().mouseMoveEvent(event)
+        area = self.parentWidget()
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parentWidget()
+        if area is not None and event.buttons() & Qt.MouseButton.LeftButton:
+            at = self.viewport().mapTo(area.widget(), event.position().toPoint())
+            area.ensureVisible(at.x(), at.y(), 0, _EDGE)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Leave to the transcript what scrolls, unless there is a caret that the key moves."""
@@ -82,9 +100,7 @@ class QuietText(QTextBrowser):
     def focusOutEvent(self, event: QFocusEvent) -> None:
         """A click elsewhere ends the selection, as there is one at a time."""
         if event.reason() == Qt.FocusReason.MouseFocusReason:
-            cursor = self.textCursor()
-            cursor.clearSelection()
-            self.setTextCursor(cursor)
+            self.deselect()
         super().focusOutEvent(event)
 
     def focusInEvent(self, event: QFocusEvent) -> None:

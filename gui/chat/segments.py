@@ -9,6 +9,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gui.chat.formulas import is_unfinished
 from gui.chat.line_rules import (
     MOST_TAGS,
     Fence,
@@ -267,6 +268,9 @@ def _read_prose(state: _State, line: str, end: str, first: bool) -> None:
             state.add(state.table_head)
     while len(line) > _HARD_LIMIT:
         cut = line.rfind(" ", _HARD_LIMIT // 2, _HARD_LIMIT) + 1 or _HARD_LIMIT
+        if line.count("$", 0, cut) % 2:
+            # Most likely in the middle of a formula.
+            cut = line.rfind(" ", _HARD_LIMIT // 2, line.rfind("$", 0, cut)) + 1 or cut
         state.add(line[:cut])
         state.settle()
         state.joined, line = True, line[cut:]
@@ -282,7 +286,7 @@ def _is_border(state: _State, line: str) -> bool:
         return False
     if state.length >= 2 * _HARD_LIMIT:
         return True
-    if line[0].isspace():
+    if line[0].isspace() or (state.length < _HARD_LIMIT and is_unfinished("".join(state.pieces))):
         return False
     if state.after_blank or is_list_item(line) or (state.table_head and not is_table_rule(line)):
         return True

@@ -195,3 +195,18 @@ def test_plain_text_is_cut_and_nothing_else() -> None:
     assert "".join(segment.text for segment in plain_segments("x" * 20_000)) == "x" * 20_000
     assert len(plain_segments("a\n\nb\n" + "x" * 20_000 + "\nc")) == 5
     assert plain_segments("") == [Segment("prose", "", closed=True)]
+
+
+def test_nothing_is_cut_within_a_formula() -> None:
+    lines = "$$\n" + "- a_1 &= b\n" * 500 + "$$\n\n"
+    for text in (lines, lines.replace("$$\n", "\\[\n", 1).replace("$$", "\\]")):
+        found = split("word " * 410 + "\n\n" + text + "The end.")
+        assert [segment.text.count("a_1") for segment in found] == [0, 500, 0]
+    found = split("so $a + b$ is " * 3_000)
+    assert len(found) > 4
+    assert all(segment.text.count("$") % 2 == 0 for segment in found)
+
+
+def test_quotes_and_indented_lines_are_cut_too() -> None:
+    for line in ("> a quoted line\n", "  - an item of a list\n", "| a line\n"):
+        assert all(len(segment.text) < 17_000 for segment in split(line * 4_000))
