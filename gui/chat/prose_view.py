@@ -85,8 +85,9 @@ class QuietText(QTextBrowser):
         area = self.parentWidget()
         while area is not None and not isinstance(area, QScrollArea):
             area = area.parentWidget()
-        if area is not None and event.buttons() & Qt.MouseButton.LeftButton:
-            at = self.viewport().mapTo(area.widget(), event.position().toPoint())
+        content = area.widget() if area is not None else None
+        if area is not None and content is not None and event.buttons() & Qt.MouseButton.LeftButton:
+            at = self.viewport().mapTo(content, event.position().toPoint())
             area.ensureVisible(at.x(), at.y(), 0, _EDGE)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

@@ -33,6 +33,7 @@ from gui.chat.text_marks import LINE, QUOTE_INDENT, Marks
 
 PARAGRAPH, ITEM = 12, 5  # the distance after a paragraph, and between two items of a list
 _CODE_LINE, _CELL_LINE = 18, 19
+_ROOMY = 5  # columns of a table; with more of them, there is less around the words
 _HEADINGS = {1: (20, 22), 2: (17, 20), 3: (15, 18)}  # level: size, distance above
 # Less two extensions that Qt adds to GitHub's: `_word_` is emphasis, and no data about the document stands at its head.
 _UNDERLINE, _FRONT_MATTER = 0x4000, 0x100000
@@ -214,7 +215,8 @@ def _style_block(cursor: QTextCursor, block: QTextBlock, marks: Marks, *, first:
         layout.setLineHeight(1, _FIXED)
         layout.setBottomMargin(0)
     if quote := layout.intProperty(_Property.BlockQuoteLevel):
-        layout.setLeftMargin(quote * QUOTE_INDENT)
+        layout.setLeftMargin(quote * QUOTE_INDENT + (theme.MEDIUM if _is_code(block) else 0))
+        layout.setRightMargin(0)
         marks.quotes.append((block.blockNumber(), quote))
     layout.setMarker(QTextBlockFormat.MarkerType.NoMarker)
     if OBJECT in block.text() and formula_blocks.has_tall(block.document(), block, _ROOM_ABOVE, _ROOM_BELOW):
@@ -284,7 +286,7 @@ def _style_table(table: QTextTable) -> None:
     layout.setBorderBrush(QBrush(QColor(colours.line)))
     layout.setBorderCollapse(True)
     layout.setCellSpacing(0)
-    layout.setCellPadding(theme.SMALL)
+    layout.setCellPadding(theme.SMALL if table.columns() <= _ROOMY else theme.TINY)
     layout.setMargin(0)
     layout.setTopMargin(theme.SMALL)
     layout.setBottomMargin(PARAGRAPH)

@@ -26,6 +26,8 @@ Kind = Literal["prose", "code", "reasoning"]
 
 # Prose is cut at a block border beyond the first length, and beyond the second wherever a line ends.
 _SOFT_LIMIT, _HARD_LIMIT = 2_000, 8_000
+# Tables and quotes cost more: so that the last piece can be laid out anew for every frame, they are cut sooner.
+_TABLE_LIMIT, _QUOTE_LIMIT = 1_200, 4_000
 _MOST = 2_000  # segments; beyond them, marks and tags are ordinary text, and so they are beyond so many tags in a line
 
 
@@ -282,12 +284,13 @@ def _read_prose(state: _State, line: str, end: str, first: bool) -> None:
 
 def _is_border(state: _State, line: str) -> bool:
     """Whether prose may be cut before this line without changing how it reads."""
-    if state.length < _SOFT_LIMIT:
-        return False
-    if state.length >= 2 * _HARD_LIMIT:
+    length = state.length
+    if state.table_head and length >= _TABLE_LIMIT + len(state.table_head) and not is_table_rule(line):
         return True
-    if line[0].isspace() or (state.length < _HARD_LIMIT and is_unfinished("".join(state.pieces))):
+    if length < _SOFT_LIMIT or length >= 2 * _HARD_LIMIT:
+        return length > _SOFT_LIMIT
+    if line[0].isspace() or (length < _HARD_LIMIT and is_unfinished("".join(state.pieces))):
         return False
-    if state.after_blank or is_list_item(line) or (state.table_head and not is_table_rule(line)):
+    if state.after_blank or is_list_item(line):
         return True
-    return state.length >= _HARD_LIMIT and line[0] != "|"
+    return length >= (_QUOTE_LIMIT if line[0] == ">" else _HARD_LIMIT) and line[0] != "|"

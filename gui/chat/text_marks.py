@@ -41,7 +41,7 @@ class Marks:
     def place(self, document: QTextDocument, width: int) -> None:
         """Find the marks' places in the document as it is laid out now."""
         self._chips = list(self._place_chips(document))
-        grounds = [_band(document, number).adjusted(-theme.MEDIUM, 0, 0, 0) for number in self.code_blocks]
+        grounds = [_ground(document, number, width) for number in self.code_blocks]
         self._grounds = [ground.adjusted(0, -6, 0, 4) for ground in _joined(grounds)]
         bars: dict[int, list[QRectF]] = {}
         for number, depth in self.quotes:
@@ -109,6 +109,14 @@ def _band(document: QTextDocument, number: int) -> QRectF:
     if block.blockFormat().lineHeightType() == QTextBlockFormat.LineHeightTypes.FixedHeight.value:
         rect.setHeight(block.layout().lineCount() * block.blockFormat().lineHeight())
     return rect
+
+
+def _ground(document: QTextDocument, number: int, width: int) -> QRectF:
+    """What lies beneath a line of code, as far as the right edge."""
+    band = _band(document, number)
+    layout = document.findBlockByNumber(number).blockFormat()
+    left = max(0.0, layout.leftMargin() - theme.MEDIUM) + layout.indent() * document.indentWidth()
+    return QRectF(left, band.top(), width - left, band.height())
 
 
 def _beginning(document: QTextDocument, number: int) -> QPointF:

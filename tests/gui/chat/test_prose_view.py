@@ -308,3 +308,20 @@ def test_words_between_underscores_are_emphasised(theme: looks.Theme) -> None:
     look = made.firstBlock().begin().fragment().charFormat()
     assert look.fontItalic()
     assert not look.fontUnderline()
+
+
+def test_code_in_a_quote_stands_beside_its_bar_and_reaches_to_the_edge(make: Make) -> None:
+    view = make("> words\n>\n> ```\n> x = 1\n> ```\n")
+    code = view.document().lastBlock()
+    assert code.blockFormat().leftMargin() > view.document().firstBlock().blockFormat().leftMargin()
+    assert view._marks._grounds[0].left() >= view._marks._bars[0].right()
+    assert view._marks._grounds[0].right() == 600
+
+
+def test_a_table_of_many_columns_has_less_around_its_words(theme: looks.Theme) -> None:
+    paddings = []
+    for columns in (3, 9):
+        made, _ = document("|a" * columns + "|\n" + "|-" * columns + "|\n")
+        (table,) = [frame for frame in made.rootFrame().childFrames() if isinstance(frame, QTextTable)]
+        paddings.append(table.format().cellPadding())
+    assert paddings[0] > paddings[1]
