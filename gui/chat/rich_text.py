@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import (
-    QBrush,
     QColor,
     QFont,
     QTextBlock,
@@ -19,21 +18,18 @@ from PySide6.QtGui import (
     QTextCursor,
     QTextDocument,
     QTextFormat,
-    QTextFrameFormat,
     QTextListFormat,
     QTextTable,
-    QTextTableFormat,
 )
 
 from gui import theme
-from gui.chat import formula_blocks, harmless
+from gui.chat import formula_blocks, harmless, tables
 from gui.chat.formula_object import OBJECT, source_of
 from gui.chat.formulas import Formula, extract, restore
 from gui.chat.text_marks import LINE, QUOTE_INDENT, Marks
 
 PARAGRAPH, ITEM = 12, 5  # the distance after a paragraph, and between two items of a list
 _CODE_LINE, _CELL_LINE = 18, 19
-_ROOMY = 5  # columns of a table; with more of them, there is less around the words
 _HEADINGS = {1: (20, 22), 2: (17, 20), 3: (15, 18)}  # level: size, distance above
 # Less two extensions that Qt adds to GitHub's: `_word_` is emphasis, and no data about the document stands at its head.
 _UNDERLINE, _FRONT_MATTER = 0x4000, 0x100000
@@ -89,7 +85,7 @@ def fill(document: QTextDocument, markdown: str, *, colour: str = "") -> Marks:
         )
     for frame in document.rootFrame().childFrames():
         if isinstance(frame, QTextTable):
-            _style_table(frame)
+            tables.style(frame, below=PARAGRAPH)
     block, last = document.begin(), document.lastBlock()
     while block.isValid():
         _style_block(cursor, block, marks, first=block.position() == 0, last=block == last)
@@ -276,40 +272,6 @@ def _widen(cursor: QTextCursor, position: int, block: QTextBlock) -> None:
         wide.setFontLetterSpacing(3)
         _select(cursor, position, 1)
         cursor.mergeCharFormat(wide)
-
-
-def _style_table(table: QTextTable) -> None:
-    colours = theme.current().colours
-    layout = QTextTableFormat(table.format())
-    layout.setBorder(1)
-    layout.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
-    layout.setBorderBrush(QBrush(QColor(colours.line)))
-    layout.setBorderCollapse(True)
-    layout.setCellSpacing(0)
-    layout.setCellPadding(theme.SMALL if table.columns() <= _ROOMY else theme.TINY)
-    layout.setMargin(0)
-    layout.setTopMargin(theme.SMALL)
-    layout.setBottomMargin(PARAGRAPH)
-    table.setFormat(layout)
-    first = table.cellAt(0, 0)
-    if first.firstCursorPosition() != first.lastCursorPosition() and not first.firstCursorPosition().block().text():
-        # Qt begins the first cell of a table after a quote with an empty paragraph.
-        first.firstCursorPosition().deleteChar()
-    for column in range(table.columns()):
-        cell = table.cellAt(0, column)
-        if table.rows() > 1:
-            # Qt reads how a column is aligned for its rows alone.
-            aligned = QTextBlockFormat()
-            aligned.setAlignment(table.cellAt(1, column).firstCursorPosition().blockFormat().alignment())
-            cell.firstCursorPosition().mergeBlockFormat(aligned)
-        look = cell.format()
-        look.setBackground(QColor(colours.code))
-        cell.setFormat(look)
-        inside = cell.firstCursorPosition()
-        inside.setPosition(cell.lastCursorPosition().position(), QTextCursor.MoveMode.KeepAnchor)
-        bold = QTextCharFormat()
-        bold.setFontWeight(QFont.Weight.DemiBold)
-        inside.mergeCharFormat(bold)
 
 
 def _size_of(block: QTextBlock) -> int:

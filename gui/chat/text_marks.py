@@ -10,6 +10,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen, QTextBlock, QTextBlockFormat, QTextDocument, QTextLine
 
 from gui import theme
+from gui.chat import tables
 from gui.chat.typesetting import Request
 
 LINE = 22  # the height of a line of running text
@@ -32,6 +33,7 @@ class Marks:
     boxes: list[tuple[int, bool]] = field(default_factory=list)
     rules: list[int] = field(default_factory=list)
     awaited: list[Request] = field(default_factory=list)
+    _grids: list[tables.Grid] = field(default_factory=list)
     _chips: list[QRectF] = field(default_factory=list)
     _grounds: list[QRectF] = field(default_factory=list)
     _bars: list[QRectF] = field(default_factory=list)
@@ -41,6 +43,7 @@ class Marks:
     def place(self, document: QTextDocument, width: int) -> None:
         """Find the marks' places in the document as it is laid out now."""
         self._chips = list(self._place_chips(document))
+        self._grids = tables.grids(document)
         grounds = [_ground(document, number, width) for number in self.code_blocks]
         self._grounds = [ground.adjusted(0, -6, 0, 4) for ground in _joined(grounds)]
         bars: dict[int, list[QRectF]] = {}
@@ -65,6 +68,8 @@ class Marks:
         colours = theme.current().colours
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
+        for grid in self._grids:
+            grid.paint(painter)
         painter.setBrush(QColor(colours.code))
         for rect in self._grounds:
             painter.drawRoundedRect(rect, 6, 6)

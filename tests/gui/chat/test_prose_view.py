@@ -94,10 +94,18 @@ def test_blocks_are_told_apart(theme: looks.Theme) -> None:
     assert heading.weight() == QFont.Weight.DemiBold
 
 
-def test_a_table_has_borders_and_a_bold_head_even_after_a_quote(theme: looks.Theme) -> None:
-    made, _ = document("> quote\n\n| a | b |\n|---|---|\n| 1 | 2 |")
+def test_a_table_has_lines_and_a_bold_head_even_after_a_quote(theme: looks.Theme) -> None:
+    made, marks = document("> quote\n\n| a | b |\n|---|---|\n| 1 | 2 |")
     (table,) = [frame for frame in made.rootFrame().childFrames() if isinstance(frame, QTextTable)]
-    assert table.format().border() == 1
+    made.setDocumentMargin(0)
+    made.setTextWidth(300)
+    marks.place(made, 300)
+    (grid,) = marks._grids
+    across = [line for line in grid.lines if line.height() == 1]
+    down = [line for line in grid.lines if line.width() == 1]
+    assert (len(across), len(down)) == (3, 3)
+    assert across[0].top() == grid.head.top() < across[1].top() == grid.head.bottom() < across[2].top()
+    assert down[0].left() == 0 < down[1].left() < down[2].left() < 300
     assert table.cellAt(0, 0).firstCursorPosition().block().text() == "a"
     assert table.cellAt(0, 0).firstCursorPosition().block().begin().fragment().charFormat().fontWeight() == 600
 
