@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from engine.chat.thought import NAMES
 from gui.chat.segments import Segment, Splitter, plain_segments
 
 
@@ -210,3 +211,8 @@ def test_nothing_is_cut_within_a_formula() -> None:
 def test_quotes_and_indented_lines_are_cut_too() -> None:
     for line in ("> a quoted line\n", "  - an item of a list\n", "| a line\n"):
         assert all(len(segment.text) < 17_000 for segment in split(line * 4_000))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_timed_as_reasoning_is_shown_as_reasoning(name: str) -> None:
+    assert [segment.kind for segment in split(f"<{name}>a</{name}>b")] == ["reasoning", "prose"]
