@@ -227,5 +227,5 @@ class _Written:
             stats=self._stats,
             error=self._error,
             tokens=self._tokens,
-            thought=self._clock.seconds(time.monotonic()),
+            thought=self._clock.finish(time.monotonic()),
         )

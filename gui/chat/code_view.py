@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QLabel, QTextEdit, QWidget
 
 from gui import theme
-from gui.chat import highlight
+from gui.chat import harmless, highlight
 from gui.chat.buttons import CopyButton
 from gui.chat.column import Work
 from gui.chat.prose_view import QuietText
@@ -98,7 +98,7 @@ class CodeView(QFrame):
     def set_segment(self, segment: Segment) -> None:
         """Show other code; it is laid out when it comes into view."""
         self._segment = segment
-        self._text = segment.text
+        self._text = harmless.code(segment.text)
         if len(self._text) > _LONGEST and max(map(len, self._text.split("\n"))) > _LONGEST:
             self._text = _ENDLESS.sub("\\1\n", self._text)
 

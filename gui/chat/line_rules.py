@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 _TAG = re.compile(r"<(/?)(think|thinking|reasoning|answer)>")
+MOST_TAGS = 50
 _TAG_BEGINNING = re.compile(r"</?[a-z]*\Z")
 _TAGS = [f"<{slash}{name}>" for slash in ("", "/") for name in ("think", "thinking", "reasoning", "answer")]
 _FENCE = re.compile(
@@ -80,11 +82,21 @@ def dedented(line: str, columns: int) -> str:
 
 
 def tags(line: str) -> Iterator[re.Match[str]]:
-    """The tags of a line that do not stand in inline code."""
+    """The first tags of a line that do not stand in inline code; so many in one line are no longer meant as tags."""
     if "<" not in line:
         return iter(())
-    code = list(_code_spans(line)) if "`" in line else []
-    return (tag for tag in _TAG.finditer(line) if not any(start < tag.start() < end for start, end in code))
+    spans = _code_spans(line) if "`" in line else iter(())
+    return itertools.islice(_outside(_TAG.finditer(line), spans), MOST_TAGS)
+
+
+def _outside(found: Iterator[re.Match[str]], spans: Iterator[tuple[int, int]]) -> Iterator[re.Match[str]]:
+    """What was found outside of the spans; both come in order."""
+    span = next(spans, None)
+    for each in found:
+        while span is not None and span[1] <= each.start():
+            span = next(spans, None)
+        if span is None or each.start() < span[0]:
+            yield each
 
 
 def _code_spans(line: str) -> Iterator[tuple[int, int]]:

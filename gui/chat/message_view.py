@@ -140,7 +140,7 @@ class AnswerView(MessageView):
         )
         self._splitter = Splitter()
         self._is_thinking = False
-        self._thought_since = self._thought = 0.0
+        self._thought_since, self._thought = 0.0, message.thought or 0.0
         self._waiting: Waiting | None = None
         self._error: ErrorCard | None = None
         self._footer = Footer(self, lambda: self.text)
@@ -158,6 +158,7 @@ class AnswerView(MessageView):
     def finish(self, message: Message) -> None:
         """Show the message as it is stored now."""
         self.message = message
+        self._thought = self._thought if message.thought is None else message.thought
         if message.text != self.text:
             self.text, self._splitter = message.text, Splitter()
             self._splitter.feed(message.text)

@@ -16,16 +16,17 @@ from PySide6.QtGui import (
     QFocusEvent,
     QGuiApplication,
     QKeyEvent,
+    QMouseEvent,
     QPainter,
     QPaintEvent,
     QPixmap,
     QTextCursor,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QFrame, QMenu, QTextBrowser, QTextEdit, QWidget
+from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QTextBrowser, QTextEdit, QWidget
 
 from gui import theme
-from gui.chat import rich_text
+from gui.chat import formula_blocks, rich_text, typesetting
 from gui.chat.column import Work
 from gui.chat.segments import Segment
 from gui.chat.text_marks import LINE, Marks
@@ -33,6 +34,7 @@ from gui.text import tr
 
 _SCROLLING = {Qt.Key.Key_PageUp, Qt.Key.Key_PageDown, Qt.Key.Key_Home, Qt.Key.Key_End}
 _MOVING = {Qt.Key.Key_Up, Qt.Key.Key_Down}
+_EDGE = 12  # pixels kept between the mouse that selects and the edge of the view
 _TAB = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
 
 
@@ -63,6 +65,12 @@ class QuietText(QTextBrowser):
         """Whether something is selected."""
         return self.textCursor().hasSelection()
 
+    def deselect(self) -> None:
+        """Select nothing."""
+        cursor = self.textCursor()
+        cursor.clearSelection()
+        self.setTextCursor(cursor)
+
     def controls(self) -> list[QWidget]:
         """The text itself."""
         return [self]
@@ -70,6 +78,17 @@ class QuietText(QTextBrowser):
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave it to the transcript."""
         event.ignore()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Bring what is being selected into view."""
+        super().mouseMoveEvent(event)
+        area = self.parentWidget()
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parentWidget()
+        content = area.widget() if area is not None else None
+        if area is not None and content is not None and event.buttons() & Qt.MouseButton.LeftButton:
+            at = self.viewport().mapTo(content, event.position().toPoint())
+            area.ensureVisible(at.x(), at.y(), 0, _EDGE)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Leave to the transcript what scrolls, unless there is a caret that the key moves."""
@@ -82,9 +101,7 @@ class QuietText(QTextBrowser):
     def focusOutEvent(self, event: QFocusEvent) -> None:
         """A click elsewhere ends the selection, as there is one at a time."""
         if event.reason() == Qt.FocusReason.MouseFocusReason:
-            cursor = self.textCursor()
-            cursor.clearSelection()
-            self.setTextCursor(cursor)
+            self.deselect()
         super().focusOutEvent(event)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
@@ -126,7 +143,7 @@ class ProseView(QuietText):
         self.setLineWrapMode(QTextEdit.LineWrapMode.FixedPixelWidth)
         self.anchorClicked.connect(_open)
         self.highlighted.connect(self._show_target)
-        self._plain = plain
+        self._plain, self._muted = plain, muted
         self._text = ""
         self._shown: tuple[str, theme.Colours] | None = None
         self._width = self._height = 0
@@ -139,15 +156,21 @@ class ProseView(QuietText):
     def fit(self, width: int, _top: int, _bottom: int, work: Work) -> int:
         """Lay out the text for a width."""
         wanted = (self._text, theme.current().colours)
+        if any(typesetting.current().knows(request) for request in self._marks.awaited):
+            self._shown = None
+        elif width != self._width and formula_blocks.widest(self.document()) > min(width, self._width):
+            # Qt asks once how large a formula is.
+            self._shown = None
         if wanted == self._shown and width == self._width:
             return self._height
         if not work.may():
             return self._height or guess_height(self._text)(width)
+        if width != self._width:
+            self._width = width
+            self.setLineWrapColumnOrWidth(width)
         if wanted != self._shown:
             self._fill()
             self._shown = wanted
-        self._width = width
-        self.setLineWrapColumnOrWidth(width)
         self._height = ceil(self.document().size().height())
         self._marks.place(self.document(), width)
         self.viewport().update()
@@ -168,8 +191,13 @@ class ProseView(QuietText):
         self.ensurePolished()
         old = self.textCursor()
         anchor, position = old.anchor(), old.position()
-        fill = rich_text.fill_plain if self._plain else rich_text.fill
-        self._marks = fill(self.document(), self._text)
+        if self._plain:
+            self._marks = rich_text.fill_plain(self.document(), self._text)
+        else:
+            colours = theme.current().colours
+            colour = colours.muted if self._muted else colours.text
+            self._marks = rich_text.fill(self.document(), self._text, colour=colour)
+            self._describe()
         if anchor != position:
             # The text grew at its end: what was selected is where it was.
             end = self.document().characterCount() - 1
@@ -178,8 +206,24 @@ class ProseView(QuietText):
             cursor.setPosition(min(position, end), QTextCursor.MoveMode.KeepAnchor)
             self.setTextCursor(cursor)
 
+    def _describe(self) -> None:
+        """Say what a picture cannot: the text with its formulas as they were written."""
+        words = ""
+        if formula_blocks.widest(self.document()):
+            whole = QTextCursor(self.document())
+            whole.select(QTextCursor.SelectionType.Document)
+            words = rich_text.selected_text(whole)
+        if words or self.accessibleDescription():
+            self.setAccessibleDescription(words)
+
     def _show_target(self, url: QUrl) -> None:
-        self.viewport().setToolTip(f"<qt>{escape(url.toDisplayString())}</qt>" if not url.isEmpty() else "")
+        self.viewport().setToolTip(f"<qt>{escape(_spelled(url))}</qt>" if not url.isEmpty() else "")
+
+
+def _spelled(url: QUrl) -> str:
+    """An address in letters that stay in their order and are what they look like."""
+    shown = url.toDisplayString()
+    return shown if shown.isprintable() else url.toString(QUrl.ComponentFormattingOption.FullyEncoded)
 
 
 def _open(url: QUrl) -> None:

@@ -14,7 +14,7 @@ from gui.chat.column import Work
 from gui.chat.prose_view import ProseView
 from gui.chat.segment_column import SegmentColumn
 from gui.chat.segments import Segment, Splitter
-from gui.text import number, tr
+from gui.text import duration, tr
 
 _HEADER, _INDENT, _SHORT, _GAP = 24, 14, 200, 10
 
@@ -131,7 +131,7 @@ class ReasoningView(QWidget):
         if thinking:
             words = tr("Thinking…")
         elif seconds:
-            words = tr("Thought for {seconds} s", seconds=number(max(1, seconds)))
+            words = tr("Thought for {time}", time=duration(max(1, seconds)))
         else:
             words = tr("Reasoning")
         header = self._header

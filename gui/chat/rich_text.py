@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import (
-    QBrush,
     QColor,
     QFont,
     QTextBlock,
@@ -19,25 +18,34 @@ from PySide6.QtGui import (
     QTextCursor,
     QTextDocument,
     QTextFormat,
-    QTextFrameFormat,
     QTextListFormat,
     QTextTable,
-    QTextTableFormat,
 )
 
 from gui import theme
+from gui.chat import formula_blocks, harmless, tables
+from gui.chat.formula_object import OBJECT, source_of
+from gui.chat.formulas import Formula, extract, restore
 from gui.chat.text_marks import LINE, QUOTE_INDENT, Marks
 
 PARAGRAPH, ITEM = 12, 5  # the distance after a paragraph, and between two items of a list
 _CODE_LINE, _CELL_LINE = 18, 19
 _HEADINGS = {1: (20, 22), 2: (17, 20), 3: (15, 18)}  # level: size, distance above
-_FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
+# Less two extensions that Qt adds to GitHub's: `_word_` is emphasis, and no data about the document stands at its head.
+_UNDERLINE, _FRONT_MATTER = 0x4000, 0x100000
+_FEATURES = QTextDocument.MarkdownFeature(
+    (QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML).value
+    & ~(_UNDERLINE | _FRONT_MATTER)
+)
 _FIXED = QTextBlockFormat.LineHeightTypes.FixedHeight.value
+_AT_LEAST = QTextBlockFormat.LineHeightTypes.MinimumHeight.value
+_ROOM_ABOVE, _ROOM_BELOW = 19, 8  # what a formula may take of its line and of the space between two
 _SCHEMES = ("http", "https", "mailto")
 _BREAK = "\u2028"
+_BREAK_IN_SPACES, _ASTRAL = re.compile(f" {_BREAK} "), re.compile("[\U00010000-\U0010ffff]")
 _RULE_OR_HEADING = r"\s*(?:#{1,6}\s|[-=*_]{2,}\s*\Z|`{3}|~{3})"
 # A line that may be joined with the one before: not blank, no list item, quote, table, rule, heading, indented code.
-_GOES_ON = re.compile(rf"(?!{_RULE_OR_HEADING})(?!\s*(?:>|[-*+]\s|\d{{1,9}}[.)]\s))(?!.*\|)(?! {{4}}|\t)\s*\S")
+_GOES_ON = re.compile(rf"(?!{_RULE_OR_HEADING})(?!\s*(?:>|(?:[-*+]|\d{{1,9}}[.)])(?:\s|\Z)))(?!.*\|)(?! {{4}}|\t)\s*\S")
 _IS_TEXT = re.compile(rf"(?!{_RULE_OR_HEADING})(?!.*\|)(?! {{4}}|\t)\s*\S")
 _QUOTE_MARKS = re.compile(r"(?:\s*>\s?)*")
 _Property = QTextFormat.Property
@@ -54,9 +62,13 @@ def distance_above(markdown: str) -> int:
     return _HEADINGS.get(level, (0, PARAGRAPH))[1]
 
 
-def fill(document: QTextDocument, markdown: str) -> Marks:
-    """Replace the document's content. The layout is made when the view asks for it, once."""
+def fill(document: QTextDocument, markdown: str, *, colour: str = "") -> Marks:
+    """Replace the document's content. The layout is made when the view asks for it, once.
+
+    `colour` is that of the text, for the formulas.
+    """
     marks = Marks()
+    markdown, formulas = extract(harmless.markdown(markdown))
     document.setLayoutEnabled(False)
     document.setMarkdown(_with_breaks(markdown), _FEATURES)
     document.setIndentWidth(theme.HUGE)
@@ -66,13 +78,18 @@ def fill(document: QTextDocument, markdown: str) -> Marks:
         _mend_breaks(document, cursor)
     if "![" in markdown:
         _replace_images(document, cursor)
+    if formulas:
+        colour = colour or theme.current().colours.text
+        marks.awaited = formula_blocks.place(
+            document, cursor, formulas, size_of=_size_of, colour=colour, is_code=_is_code
+        )
     for frame in document.rootFrame().childFrames():
         if isinstance(frame, QTextTable):
-            _style_table(frame)
+            tables.style(frame, below=PARAGRAPH)
     block, last = document.begin(), document.lastBlock()
     while block.isValid():
         _style_block(cursor, block, marks, first=block.position() == 0, last=block == last)
-        _style_fragments(cursor, block, marks)
+        _style_fragments(cursor, block, marks, formulas)
         block = block.next()
     cursor.endEditBlock()
     document.setLayoutEnabled(True)
@@ -87,7 +104,7 @@ def fill_plain(document: QTextDocument, text: str) -> Marks:
     layout = QTextBlockFormat()
     layout.setLineHeight(LINE, _FIXED)
     cursor.setBlockFormat(layout)
-    cursor.insertText(text)
+    cursor.insertText(harmless.plain(text))
     document.setLayoutEnabled(True)
     return Marks()
 
@@ -101,17 +118,30 @@ def selected_text(cursor: QTextCursor) -> str:
         if items is not None and block.position() >= start:
             number = items.itemText(block) if items.format().style() == QTextListFormat.Style.ListDecimal else "-"
             mark = "  " * (items.format().indent() - 1) + f"{number} "
-        lines.append(mark + block.text()[max(0, start - block.position()) : end - block.position()])
+        lines.append(mark + _written(block, start, end))
         if block.blockFormat().bottomMargin() >= PARAGRAPH and block.position() + block.length() < end:
             lines.append("")
         block = block.next()
     return "\n".join(lines).replace(_BREAK, "\n")
 
 
+def _written(block: QTextBlock, start: int, end: int) -> str:
+    """What stands in a block between two positions, formulas as their LaTeX. Qt counts in units of UTF-16."""
+    parts, each = [], block.begin()
+    while not each.atEnd():
+        fragment = each.fragment()
+        first, last = max(start - fragment.position(), 0), min(end - fragment.position(), fragment.length())
+        if first < last:
+            source = source_of(fragment.charFormat())
+            units = fragment.text().encode("utf-16-le", "surrogatepass")[2 * first : 2 * last]
+            parts.append(source * (last - first) or units.decode("utf-16-le", "surrogatepass"))
+        each += 1
+    return "".join(parts)
+
+
 def _with_breaks(markdown: str) -> str:
     """Keep the line breaks of running text, which Markdown would join; Qt makes paragraphs of its hard breaks."""
-    # Between two lines of hyphens at the beginning, Qt takes everything for data about the document and hides it.
-    lines = re.sub(r"\A-{3,}(?=\s*$)", "***", markdown, flags=re.MULTILINE).split("\n")
+    lines = markdown.split("\n")
     parts = [_QUOTE_MARKS.match(line) for line in lines]
     quotes = [match[0].count(">") if match else 0 for match in parts]
     texts = [
@@ -125,13 +155,15 @@ def _with_breaks(markdown: str) -> str:
 
 def _mend_breaks(document: QTextDocument, cursor: QTextCursor) -> None:
     """Take away the spaces that stand around a break for the Markdown reader."""
-    found = document.find(_BREAK)
-    while not found.isNull():
-        cursor.setPosition(found.selectionStart() - 1)
-        cursor.setPosition(found.selectionEnd() + 1, QTextCursor.MoveMode.KeepAnchor)
-        if cursor.selectedText() == f" {_BREAK} ":
-            cursor.insertText(_BREAK, cursor.charFormat())
-        found = document.find(_BREAK, cursor)
+    block = document.begin()
+    while block.isValid():
+        text = block.text()
+        if _BREAK in text:
+            # Qt counts in units of UTF-16.
+            for spaces in reversed(list(_BREAK_IN_SPACES.finditer(_ASTRAL.sub("xx", text)))):
+                _select(cursor, block.position() + spaces.start(), 3)
+                cursor.insertText(_BREAK, cursor.charFormat())
+        block = block.next()
 
 
 def _replace_images(document: QTextDocument, cursor: QTextCursor) -> None:
@@ -179,9 +211,12 @@ def _style_block(cursor: QTextCursor, block: QTextBlock, marks: Marks, *, first:
         layout.setLineHeight(1, _FIXED)
         layout.setBottomMargin(0)
     if quote := layout.intProperty(_Property.BlockQuoteLevel):
-        layout.setLeftMargin(quote * QUOTE_INDENT)
+        layout.setLeftMargin(quote * QUOTE_INDENT + (theme.MEDIUM if _is_code(block) else 0))
+        layout.setRightMargin(0)
         marks.quotes.append((block.blockNumber(), quote))
     layout.setMarker(QTextBlockFormat.MarkerType.NoMarker)
+    if OBJECT in block.text() and formula_blocks.has_tall(block.document(), block, _ROOM_ABOVE, _ROOM_BELOW):
+        layout.setLineHeight(layout.lineHeight(), _AT_LEAST)
     cursor.setBlockFormat(layout)
 
 
@@ -198,10 +233,12 @@ def _style_item(block: QTextBlock, layout: QTextBlockFormat, marks: Marks, *, la
         items.setFormat(style)
 
 
-def _style_fragments(cursor: QTextCursor, block: QTextBlock, marks: Marks) -> None:
+def _style_fragments(cursor: QTextCursor, block: QTextBlock, marks: Marks, formulas: list[Formula]) -> None:
     colours, level, is_code = theme.current().colours, block.blockFormat().headingLevel(), _is_code(block)
-    size = _HEADINGS.get(level, (theme.READING, 0))[0]
+    size = _size_of(block)
     for look, start, length in list(_fragments(block)):
+        if formulas and look.isAnchor():
+            look.setAnchorHref(restore(look.anchorHref(), formulas))
         inline_code = look.fontFixedPitch() and not is_code
         if level:
             look.clearProperty(_Property.FontSizeAdjustment)
@@ -237,33 +274,8 @@ def _widen(cursor: QTextCursor, position: int, block: QTextBlock) -> None:
         cursor.mergeCharFormat(wide)
 
 
-def _style_table(table: QTextTable) -> None:
-    colours = theme.current().colours
-    layout = QTextTableFormat(table.format())
-    layout.setBorder(1)
-    layout.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
-    layout.setBorderBrush(QBrush(QColor(colours.line)))
-    layout.setBorderCollapse(True)
-    layout.setCellSpacing(0)
-    layout.setCellPadding(theme.SMALL)
-    layout.setMargin(0)
-    layout.setTopMargin(theme.SMALL)
-    layout.setBottomMargin(PARAGRAPH)
-    table.setFormat(layout)
-    first = table.cellAt(0, 0)
-    if first.firstCursorPosition() != first.lastCursorPosition() and not first.firstCursorPosition().block().text():
-        # Qt begins the first cell of a table after a quote with an empty paragraph.
-        first.firstCursorPosition().deleteChar()
-    for column in range(table.columns()):
-        cell = table.cellAt(0, column)
-        look = cell.format()
-        look.setBackground(QColor(colours.code))
-        cell.setFormat(look)
-        inside = cell.firstCursorPosition()
-        inside.setPosition(cell.lastCursorPosition().position(), QTextCursor.MoveMode.KeepAnchor)
-        bold = QTextCharFormat()
-        bold.setFontWeight(QFont.Weight.DemiBold)
-        inside.mergeCharFormat(bold)
+def _size_of(block: QTextBlock) -> int:
+    return _HEADINGS.get(block.blockFormat().headingLevel(), (theme.READING, 0))[0]
 
 
 def _is_code(block: QTextBlock) -> bool:

@@ -9,7 +9,9 @@ import copy
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gui.chat.formulas import is_unfinished
 from gui.chat.line_rules import (
+    MOST_TAGS,
     Fence,
     dedented,
     is_list_item,
@@ -24,6 +26,9 @@ Kind = Literal["prose", "code", "reasoning"]
 
 # Prose is cut at a block border beyond the first length, and beyond the second wherever a line ends.
 _SOFT_LIMIT, _HARD_LIMIT = 2_000, 8_000
+# Tables and quotes cost more: so that the last piece can be laid out anew for every frame, they are cut sooner.
+_TABLE_LIMIT, _QUOTE_LIMIT = 1_200, 4_000
+_MOST = 2_000  # segments; beyond them, marks and tags are ordinary text, and so they are beyond so many tags in a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +161,19 @@ class Splitter:
 
     def _read(self, state: _State, line: str, whole: bool) -> None:
         """Advance over one line; `whole` says that its end was seen."""
-        end, rest, first = "\n" if whole else "", line, True
+        end, rest, first, met = "\n" if whole else "", line, True, 0
+        full = len(self._settled) + len(state.settled) >= _MOST
         while True:
             if state.kind == "code":
                 _read_code(state, rest, end)
                 return
             if state.kind == "reasoning":
                 after = _read_reasoning(state, rest, end)
-            elif _open_code(state, rest):
+            elif not full and _open_code(state, rest):
                 return
             else:
-                after = self._read_tag(state, rest, whole) if self._tags else None
+                after = self._read_tag(state, rest, whole) if self._tags and not full and met < MOST_TAGS else None
+                met += 1
                 if after is None:
                     _read_prose(state, rest, end, first)
             if after is None:
@@ -180,8 +187,8 @@ class Splitter:
     def _read_tag(self, state: _State, line: str, whole: bool) -> str | None:
         """Act on the first tag of the line that is one; what stands after it, or None where there is no such tag."""
         for tag in tags(line):
-            before, after, name = line[: tag.start()], line[tag.end() :], tag[2]
-            alone = not before.strip()
+            name = tag[2]
+            alone = not line[: tag.start()].strip()
             if tag[1]:
                 if name == "answer" and state.in_answer:
                     state.in_answer = False
@@ -189,18 +196,18 @@ class Splitter:
                     self._close_all(state)
                 else:
                     continue
-            elif alone or f"</{name}>" in after or (whole and not after.strip()):
+            elif alone or line.find(f"</{name}>", tag.end()) >= 0 or (whole and not line[tag.end() :].strip()):
                 state.in_answer = state.in_answer or name == "answer"
             else:
                 # In the middle of a line a tag is more often spoken of than used, unless it is closed there.
                 continue
             state.seen_tag = True
             if not alone:
-                state.add(before)
+                state.add(line[: tag.start()])
             if not tag[1] and name != "answer":
                 state.settle()
                 state.kind, state.tag = "reasoning", name
-            return after
+            return line[tag.end() :]
         return None
 
     def _close_all(self, state: _State) -> None:
@@ -263,6 +270,9 @@ def _read_prose(state: _State, line: str, end: str, first: bool) -> None:
             state.add(state.table_head)
     while len(line) > _HARD_LIMIT:
         cut = line.rfind(" ", _HARD_LIMIT // 2, _HARD_LIMIT) + 1 or _HARD_LIMIT
+        if line.count("$", 0, cut) % 2:
+            # Most likely in the middle of a formula.
+            cut = line.rfind(" ", _HARD_LIMIT // 2, line.rfind("$", 0, cut)) + 1 or cut
         state.add(line[:cut])
         state.settle()
         state.joined, line = True, line[cut:]
@@ -274,8 +284,13 @@ def _read_prose(state: _State, line: str, end: str, first: bool) -> None:
 
 def _is_border(state: _State, line: str) -> bool:
     """Whether prose may be cut before this line without changing how it reads."""
-    if state.length < _SOFT_LIMIT or line[0].isspace():
-        return False
-    if state.after_blank or is_list_item(line) or (state.table_head and not is_table_rule(line)):
+    length = state.length
+    if state.table_head and length >= _TABLE_LIMIT + len(state.table_head) and not is_table_rule(line):
         return True
-    return state.length >= _HARD_LIMIT and line[0] not in "|>"
+    if length < _SOFT_LIMIT or length >= 2 * _HARD_LIMIT:
+        return length > _SOFT_LIMIT
+    if line[0].isspace() or (length < _HARD_LIMIT and is_unfinished("".join(state.pieces))):
+        return False
+    if state.after_blank or is_list_item(line):
+        return True
+    return length >= (_QUOTE_LIMIT if line[0] == ">" else _HARD_LIMIT) and line[0] != "|"

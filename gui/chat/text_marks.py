@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPen, QTextBlock, QTextDocument, QTextLine
+from PySide6.QtGui import QColor, QPainter, QPen, QTextBlock, QTextBlockFormat, QTextDocument, QTextLine
 
 from gui import theme
+from gui.chat import tables
+from gui.chat.typesetting import Request
 
 LINE = 22  # the height of a line of running text
 QUOTE_INDENT = theme.LARGE
@@ -20,7 +22,8 @@ _BASELINE = 17.6  # of the text in such a line
 class Marks:
     """Where the marks of a document are: inline code by position and length, the others by the number of their block.
 
-    `quotes` and `bullets` come with their depth; `boxes` with whether they are ticked.
+    `quotes` and `bullets` come with their depth; `boxes` with whether they are ticked. `awaited` are the formulas whose
+    pictures are not there yet.
     """
 
     inline_code: list[tuple[int, int]] = field(default_factory=list)
@@ -29,6 +32,8 @@ class Marks:
     bullets: list[tuple[int, int]] = field(default_factory=list)
     boxes: list[tuple[int, bool]] = field(default_factory=list)
     rules: list[int] = field(default_factory=list)
+    awaited: list[Request] = field(default_factory=list)
+    _grids: list[tables.Grid] = field(default_factory=list)
     _chips: list[QRectF] = field(default_factory=list)
     _grounds: list[QRectF] = field(default_factory=list)
     _bars: list[QRectF] = field(default_factory=list)
@@ -38,30 +43,33 @@ class Marks:
     def place(self, document: QTextDocument, width: int) -> None:
         """Find the marks' places in the document as it is laid out now."""
         self._chips = list(self._place_chips(document))
-        grounds = [_band(document, number)[1].adjusted(-theme.MEDIUM, 0, 0, 0) for number in self.code_blocks]
+        self._grids = tables.grids(document)
+        grounds = [_ground(document, number, width) for number in self.code_blocks]
         self._grounds = [ground.adjusted(0, -6, 0, 4) for ground in _joined(grounds)]
         bars: dict[int, list[QRectF]] = {}
         for number, depth in self.quotes:
-            band = _band(document, number)[1]
+            band = _band(document, number)
             for level in range(depth):
                 bars.setdefault(level, []).append(QRectF(level * QUOTE_INDENT, band.top() + 1, 3, band.height()))
         self._bars = [bar for level in bars.values() for bar in _joined(level, reach=13)]
         for number in self.rules:
-            self._bars.append(QRectF(0, round(_band(document, number)[1].center().y()), width, 1))
+            self._bars.append(QRectF(0, round(_band(document, number).center().y()), width, 1))
         self._dots = []
         for number, depth in self.bullets:
-            text, band = _band(document, number)
-            self._dots.append((QPointF(text - 12, band.top() + _BASELINE - 4.8), depth))
+            first = _beginning(document, number)
+            self._dots.append((QPointF(first.x() - 12, first.y() - 4.8), depth))
         self._ticks = []
         for number, ticked in self.boxes:
-            text, band = _band(document, number)
-            self._ticks.append((QRectF(round(text) - 20.5, round(band.top() + _BASELINE) - 11.5, 13, 13), ticked))
+            first = _beginning(document, number)
+            self._ticks.append((QRectF(round(first.x()) - 20.5, round(first.y()) - 11.5, 13, 13), ticked))
 
     def paint(self, painter: QPainter) -> None:
         """Paint them in the colours in force."""
         colours = theme.current().colours
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
+        for grid in self._grids:
+            grid.paint(painter)
         painter.setBrush(QColor(colours.code))
         for rect in self._grounds:
             painter.drawRoundedRect(rect, 6, 6)
@@ -99,14 +107,31 @@ class Marks:
                     yield chip.translated(at)
 
 
-def _band(document: QTextDocument, number: int) -> tuple[float, QRectF]:
-    """Where a block's text begins, and its whole lines; Qt's own rectangle leaves out what a fixed line height adds."""
+def _band(document: QTextDocument, number: int) -> QRectF:
+    """A block's whole lines; Qt's own rectangle leaves out what a fixed line height adds."""
+    block = document.findBlockByNumber(number)
+    rect = document.documentLayout().blockBoundingRect(block)
+    if block.blockFormat().lineHeightType() == QTextBlockFormat.LineHeightTypes.FixedHeight.value:
+        rect.setHeight(block.layout().lineCount() * block.blockFormat().lineHeight())
+    return rect
+
+
+def _ground(document: QTextDocument, number: int, width: int) -> QRectF:
+    """What lies beneath a line of code, as far as the right edge."""
+    band = _band(document, number)
+    layout = document.findBlockByNumber(number).blockFormat()
+    left = max(0.0, layout.leftMargin() - theme.MEDIUM) + layout.indent() * document.indentWidth()
+    return QRectF(left, band.top(), width - left, band.height())
+
+
+def _beginning(document: QTextDocument, number: int) -> QPointF:
+    """Where the first line of a block begins, on the line that its letters stand on."""
     block = document.findBlockByNumber(number)
     rect = document.documentLayout().blockBoundingRect(block)
     first = next(_lines(block), None)
-    text = rect.left() + (first.x() if first is not None else 0)
-    height = block.layout().lineCount() * block.blockFormat().lineHeight()
-    return text, QRectF(rect.left(), rect.top(), rect.width(), height)
+    if first is None:
+        return rect.topLeft() + QPointF(0, _BASELINE)
+    return rect.topLeft() + QPointF(first.x(), first.y() + first.ascent())
 
 
 def _lines(block: QTextBlock) -> Iterator[QTextLine]:

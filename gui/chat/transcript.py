@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QScrollArea, QWidget
+from PySide6.QtWidgets import QApplication, QScrollArea, QWidget
 
 from gui import theme
+from gui.chat import typesetting
 from gui.chat.buttons import IconButton
 from gui.chat.column import Column, Entry, Work
 from gui.chat.context_line import LineAbove
 from gui.chat.message_view import BLEED, AnswerView, MessageView
-from gui.chat.prose_view import guess_height
+from gui.chat.prose_view import QuietText, guess_height
 from gui.chat.user_view import UserView
 from gui.text import tr
 
@@ -55,7 +56,7 @@ class Transcript(QScrollArea):
         self._busy = False
         self._follow = True
         self._arranging = False
-        self._fitted_width = 0
+        self._fitted_width = self._value = 0
         self._content = QWidget()
         self._line = LineAbove(self._content, self._column, self._reshape)
         self._content.setAccessibleName(tr("Messages"))
@@ -74,6 +75,7 @@ class Transcript(QScrollArea):
         self._jump.clicked.connect(self._go_to_end)
         self._jump.hide()
         theme.current().changed.connect(self._restyle)
+        typesetting.current().arrived.connect(self._rest.start)
 
     def clear(self) -> None:
         """Show no message."""
@@ -162,6 +164,7 @@ class Transcript(QScrollArea):
         view = self._view(message_id)
         if isinstance(view, AnswerView):
             view.append(text)
+            self._follow = self._follow and not self._is_selecting()
             self._arrange(grown=True)
 
     def finish(self, message: Message) -> None:
@@ -225,19 +228,39 @@ class Transcript(QScrollArea):
         return bar.value() >= bar.maximum() - _NEAR_END
 
     def _go_to_end(self) -> None:
+        text = QApplication.focusWidget()
+        if isinstance(text, QuietText) and self.isAncestorOf(text):
+            text.deselect()
         self._follow = True
         self._arrange()
 
     def _scrolled(self) -> None:
+        bar = self.verticalScrollBar()
+        up = bar.value() < min(self._value, bar.maximum())
+        self._value = bar.value()
         if not self._arranging:
-            self._follow = self._at_end()
+            # However short the way up is: fingers on a trackpad move by a pixel at a time.
+            self._follow = self._at_end() and not up
             self._arrange()
+
+    def _is_selecting(self) -> bool:
+        """Whether text is selected, or about to be: it must not run away from under the mouse."""
+        text = QApplication.focusWidget()
+        if not isinstance(text, QuietText) or not self.isAncestorOf(text):
+            return False
+        return text.in_use or bool(QApplication.mouseButtons() & Qt.MouseButton.LeftButton)
 
     def _reshape(self, still: QWidget) -> None:
         """A part grew or shrank under the person's hand: it stays where it is."""
         self._arrange(still)
         self._follow = self._at_end()
-        self._jump.setVisible(not self._follow)
+        self._show_jump(not self._follow)
+
+    def _show_jump(self, shown: bool) -> None:
+        if self._jump.hasFocus() and not shown:
+            # Else the focus, and the view with it, would go to the next control.
+            self.setFocus()
+        self._jump.setVisible(shown)
 
     def _restyle(self) -> None:
         self._jump.restyle()
@@ -255,7 +278,7 @@ class Transcript(QScrollArea):
             self._arrange_slice(still, at_once=grown and not self._rest.isActive())
         finally:
             self._arranging = False
-        self._jump.setVisible(not self._follow and not self._at_end())
+        self._show_jump(not self._follow and not self._at_end())
 
     def _arrange_slice(self, still: QWidget | None, *, at_once: bool) -> None:
         work, near = Work(_SLICE), self.viewport().height()

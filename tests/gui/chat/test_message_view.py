@@ -206,7 +206,7 @@ def test_reasoning_that_arrives_is_folded_and_never_shrinks(
             assert any("First thought" in label.text() for label in view.findChildren(QLabel) if label.isVisible())
         now[0] += 1.0
     assert heights == sorted(heights)
-    assert heading(view).accessibleName() == "Thought for 3 s"
+    assert heading(view).accessibleName() == "Thought for 3 seconds"
 
 
 def test_markup_of_messages_is_never_html(make: Make) -> None:
@@ -215,3 +215,9 @@ def test_markup_of_messages_is_never_html(make: Make) -> None:
         label.text() == "<b>x" and label.textFormat() == Qt.TextFormat.PlainText for label in view.findChildren(QLabel)
     )
     assert texts(view) == ["<i>y</i>"]
+
+
+def test_how_long_it_thought_is_known_after_a_restart(make: Make) -> None:
+    stored = dataclasses.replace(message("assistant", "<think>Well.</think>Yes", stop="end"), thought=75.4)
+    view = make(stored)
+    assert heading(view).accessibleName() == "Thought for 1 minute"

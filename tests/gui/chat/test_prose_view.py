@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from gui import theme as looks
-from gui.chat import rich_text
+from gui.chat import rich_text, typesetting
 from gui.chat.column import Work
 from gui.chat.prose_view import ProseView
 from gui.chat.segments import Segment
@@ -94,10 +94,18 @@ def test_blocks_are_told_apart(theme: looks.Theme) -> None:
     assert heading.weight() == QFont.Weight.DemiBold
 
 
-def test_a_table_has_borders_and_a_bold_head_even_after_a_quote(theme: looks.Theme) -> None:
-    made, _ = document("> quote\n\n| a | b |\n|---|---|\n| 1 | 2 |")
+def test_a_table_has_lines_and_a_bold_head_even_after_a_quote(theme: looks.Theme) -> None:
+    made, marks = document("> quote\n\n| a | b |\n|---|---|\n| 1 | 2 |")
     (table,) = [frame for frame in made.rootFrame().childFrames() if isinstance(frame, QTextTable)]
-    assert table.format().border() == 1
+    made.setDocumentMargin(0)
+    made.setTextWidth(300)
+    marks.place(made, 300)
+    (grid,) = marks._grids
+    across = [line for line in grid.lines if line.height() == 1]
+    down = [line for line in grid.lines if line.width() == 1]
+    assert (len(across), len(down)) == (3, 3)
+    assert across[0].top() == grid.head.top() < across[1].top() == grid.head.bottom() < across[2].top()
+    assert down[0].left() == 0 < down[1].left() < down[2].left() < 300
     assert table.cellAt(0, 0).firstCursorPosition().block().text() == "a"
     assert table.cellAt(0, 0).firstCursorPosition().block().begin().fragment().charFormat().fontWeight() == 600
 
@@ -202,3 +210,126 @@ def test_it_keeps_to_its_time(make: Make) -> None:
     height = view.height()
     assert view.fit(600, 0, 0, work) == height
     assert work.owed
+
+
+def typeset(qtbot: QtBot, view: ProseView, width: int = 600) -> None:
+    """Wait for the pictures of all formulas."""
+    view.fit(width, 0, 0, Work(1))
+    known = typesetting.current().knows
+    qtbot.waitUntil(lambda: all(known(request) for request in view._marks.awaited), timeout=30_000)
+    view.resize(width, view.fit(width, 0, 0, Work(1)))
+
+
+def test_formulas_become_pictures_and_are_copied_as_they_were_written(qtbot: QtBot, make: Make) -> None:
+    text = r"So $x^2$ and \(y\), `$z$`, \$5, 😀 $w_1$!"
+    view = make(text)
+    shown = r"So $x^2$ and \(y\), $z$, $5, 😀 $w_1$!"
+    view.selectAll()
+    assert view.createMimeDataFromSelection().text() == shown
+    typeset(qtbot, view)
+    assert view.toPlainText() == "So \ufffc and \ufffc, $z$, $5, 😀 \ufffc!"
+    view.selectAll()
+    assert view.createMimeDataFromSelection().text() == shown
+    assert view.accessibleDescription() == shown
+    assert view._marks.awaited == []
+
+
+def test_what_cannot_be_read_and_what_is_code_stays_as_it_was_written(qtbot: QtBot, make: Make) -> None:
+    text = "$\\frac{1}$ and $x"
+    view = make(text)
+    typeset(qtbot, view)
+    assert view.toPlainText() == text
+    view = make("a\n\n    $x^2$ $y$\n")
+    typeset(qtbot, view)
+    assert view.toPlainText() == "a\n$x^2$ $y$"
+
+
+def test_a_formula_on_its_own_stands_in_the_middle_and_in_its_list_item(qtbot: QtBot, make: Make) -> None:
+    view = make("one\n$$\na\n$$\ntwo\n\n1. item\n   $$b$$\n   more\n2. next $$c$$, and")
+    typeset(qtbot, view)
+    made = view.document()
+    assert blocks(made) == ["one", "\ufffc", "two", "item", "\ufffc", "more", "next", "\ufffc", ", and"]
+    middle = [made.findBlockByNumber(n).blockFormat().alignment() == Qt.AlignmentFlag.AlignHCenter for n in range(9)]
+    assert middle == [False, True, False, False, True, False, False, True, False]
+    items = [made.findBlockByNumber(n).textList() is not None for n in range(9)]
+    assert items == [False, False, False, True, False, False, True, False, False]
+    assert made.findBlockByNumber(5).blockFormat().indent() == 1
+
+
+def test_formulas_in_tables_headings_quotes_and_links(qtbot: QtBot, make: Make) -> None:
+    view = make("# A $x$\n\n> $$\n> y\n> $$\n\n| $|a|$ | b |\n|---|:-:|\n| $$z$$ | 2 |\n\n[see $w$](https://a.b/$c$/d)")
+    typeset(qtbot, view)
+    assert [text for text in blocks(view.document()) if text] == [
+        "A \ufffc",
+        "\ufffc",
+        "\ufffc",
+        "b",
+        "\ufffc",
+        "2",
+        "see \ufffc",
+    ]
+    last = view.document().lastBlock().begin().fragment().charFormat()
+    assert last.anchorHref() == "https://a.b/$c$/d"
+    (table,) = [frame for frame in view.document().rootFrame().childFrames() if isinstance(frame, QTextTable)]
+    head = table.cellAt(0, 1).firstCursorPosition().blockFormat()
+    assert head.alignment() & Qt.AlignmentFlag.AlignHCenter
+
+
+def test_a_tall_formula_has_the_room_it_needs(qtbot: QtBot, make: Make) -> None:
+    low, tall = make("a $x$ b"), make(r"a $\dfrac{\dfrac{a}{b}}{\dfrac{c}{d}}$ b")
+    typeset(qtbot, low)
+    typeset(qtbot, tall)
+    assert low.height() == make("a").height()
+    assert tall.height() > 2 * low.height()
+
+
+def test_a_wide_formula_becomes_as_small_as_the_window(qtbot: QtBot, make: Make) -> None:
+    view = make("$$" + "x + " * 60 + "x$$")
+    typeset(qtbot, view)
+    wide = view.natural_width()
+    assert wide <= 600
+    typeset(qtbot, view, 300)
+    assert view.natural_width() <= 300
+    typeset(qtbot, view, 600)
+    assert view.natural_width() == wide
+
+
+def test_formulas_take_the_colour_of_the_text(qtbot: QtBot, make: Make, theme: looks.Theme) -> None:
+    view = make("$\\blacksquare$")
+    view.parentWidget().show()
+    view.show()
+
+    def colours() -> set[str]:
+        image = view.grab().toImage()
+        return {image.pixelColor(x, y).name() for x in range(40) for y in range(image.height())}
+
+    typeset(qtbot, view)
+    assert looks.LIGHT.text in colours()
+    theme.wish("dark")
+    typeset(qtbot, view)
+    assert looks.DARK.text in colours()
+    theme.wish("light")
+
+
+def test_words_between_underscores_are_emphasised(theme: looks.Theme) -> None:
+    made, _ = document("_a_")
+    look = made.firstBlock().begin().fragment().charFormat()
+    assert look.fontItalic()
+    assert not look.fontUnderline()
+
+
+def test_code_in_a_quote_stands_beside_its_bar_and_reaches_to_the_edge(make: Make) -> None:
+    view = make("> words\n>\n> ```\n> x = 1\n> ```\n")
+    code = view.document().lastBlock()
+    assert code.blockFormat().leftMargin() > view.document().firstBlock().blockFormat().leftMargin()
+    assert view._marks._grounds[0].left() >= view._marks._bars[0].right()
+    assert view._marks._grounds[0].right() == 600
+
+
+def test_a_table_of_many_columns_has_less_around_its_words(theme: looks.Theme) -> None:
+    paddings = []
+    for columns in (3, 9):
+        made, _ = document("|a" * columns + "|\n" + "|-" * columns + "|\n")
+        (table,) = [frame for frame in made.rootFrame().childFrames() if isinstance(frame, QTextTable)]
+        paddings.append(table.format().cellPadding())
+    assert paddings[0] > paddings[1]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from engine.chat.thought import NAMES
 from gui.chat.segments import Segment, Splitter, plain_segments
 
 
@@ -195,3 +196,23 @@ def test_plain_text_is_cut_and_nothing_else() -> None:
     assert "".join(segment.text for segment in plain_segments("x" * 20_000)) == "x" * 20_000
     assert len(plain_segments("a\n\nb\n" + "x" * 20_000 + "\nc")) == 5
     assert plain_segments("") == [Segment("prose", "", closed=True)]
+
+
+def test_nothing_is_cut_within_a_formula() -> None:
+    lines = "$$\n" + "- a_1 &= b\n" * 500 + "$$\n\n"
+    for text in (lines, lines.replace("$$\n", "\\[\n", 1).replace("$$", "\\]")):
+        found = split("word " * 410 + "\n\n" + text + "The end.")
+        assert [segment.text.count("a_1") for segment in found] == [0, 500, 0]
+    found = split("so $a + b$ is " * 3_000)
+    assert len(found) > 4
+    assert all(segment.text.count("$") % 2 == 0 for segment in found)
+
+
+def test_quotes_and_indented_lines_are_cut_too() -> None:
+    for line in ("> a quoted line\n", "  - an item of a list\n", "| a line\n"):
+        assert all(len(segment.text) < 17_000 for segment in split(line * 4_000))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_timed_as_reasoning_is_shown_as_reasoning(name: str) -> None:
+    assert [segment.kind for segment in split(f"<{name}>a</{name}>b")] == ["reasoning", "prose"]

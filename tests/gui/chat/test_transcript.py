@@ -173,3 +173,10 @@ def test_what_comes_while_nobody_looks_is_shown_later(qtbot: QtBot, theme: looks
     transcript.clear()
     assert seen(transcript) == []
     transcript.finish(start)
+
+
+def test_formulas_are_shown_once_they_are_drawn(qtbot: QtBot, transcript: Transcript) -> None:
+    transcript.show_messages([message("user", "$x$"), message("assistant", "So $x^2 + y^2$ it is.", stop="end")])
+    settle(qtbot, transcript)
+    qtbot.waitUntil(lambda: seen(transcript) == ["$x$", "So \ufffc it is."], timeout=30_000)
+    assert "$x^2 + y^2$" in views(transcript)[0].accessibleDescription()
