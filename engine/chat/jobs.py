@@ -9,6 +9,8 @@ from engine import places
 from engine.chat.requests import (
     ChatRequest,
     ExportBatch,
+    ExportConversations,
+    ImportConversations,
     InspectAnswer,
     PlanBatch,
     ReadTextFile,
@@ -37,6 +39,15 @@ def start(request: ChatRequest, bench: Workbench) -> Iterator[Event]:
             from engine.batch import exporting
 
             yield from exporting.export(request)
+        case ExportConversations():
+            from engine.chat import exporting as exporting_chats
+
+            output = places.expand(request.output)
+            yield from exporting_chats.write(request.database, request.conversations, output, request.form)
+        case ImportConversations():
+            from engine.chat import importing
+
+            yield from importing.read(request.database, places.expand(request.source))
         case SearchConversations():
             from engine.chat import finding
 
@@ -53,5 +64,3 @@ def start(request: ChatRequest, bench: Workbench) -> Iterator[Event]:
             from engine.chat import scoring
 
             yield from scoring.score(request)
-        case _:
-            raise NotImplementedError(type(request).__name__)

@@ -186,7 +186,6 @@ def test_words_are_looked_for_while_they_are_typed_and_lead_to_their_message(qtb
     assert chat.list.view.isVisible()
 
 
-@pytest.mark.skip(reason="the jobs that export and import are not written yet")
 def test_conversations_are_exported_and_taken_in_again(
     qtbot: QtBot, chat: ChatPage, window: MainWindow, tmp_path: Path
 ) -> None:
