@@ -118,7 +118,6 @@ def test_an_export_of_lm_studio(database: Path, tmp_path: Path) -> None:
         steps = [*blocks, {"type": "debugInfoBlock", "debugInfo": "x"}]
         return {"role": "assistant", "type": "multiStep", "senderInfo": {"senderName": "qwen"}, "steps": steps}
 
-    thought = several(("thinking", "Hm"), ("default", "Deep."))
     document = {
         "name": "Sea",
         "createdAt": 1.7e12,
