@@ -91,6 +91,8 @@ def test_what_is_no_model_is_said_in_its_place(
     qtbot: QtBot, ready: MainWindow, drop: Drop, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / name).write_text("")
+    # Dropped on the chat, a text file goes with the message.
+    ready.go("convert")
     (wizard,) = drop(tmp_path / name)
     qtbot.waitUntil(lambda: wizard.conversion.state == "failed", timeout=WAIT)
     assert wizard.stack.currentWidget() is wizard.failure
